@@ -1,0 +1,1 @@
+"""A proven connection to MijnOverheid Lopende zaken over Digikoppeling ebMS2, made from one inventory."""

@@ -1,0 +1,290 @@
+"""The connection: what one inventory says, typed and immutable.
+
+Fields carry the names of the inventory's variables without their ``connection_`` prefix. No input or output
+happens here; ``inventory`` loads, ``rules`` judges what needs more than one field, ``flows`` derives who talks
+to whom.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Network
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+
+from aansluitkit.connection.identifiers import Fqdn, Oin, check_fqdn
+
+HTTPS_PORT = 443  # Digikoppeling Beveiligingsstandaarden TLS005
+
+
+class Model(BaseModel):
+    """Base of everything here: frozen, and an invented key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Environment(StrEnum):
+    """Where a connection stands in the process of the seed (chapters 3 to 6)."""
+
+    LAB = "lab"
+    COMPLIANCE = "compliance"
+    PREPROD = "preprod"
+    PRODUCTION = "production"
+
+
+class Kind(StrEnum):
+    """A government organisation connects for good; a vendor's connection never reaches production (seed 1.2)."""
+
+    GOVERNMENT = "government"
+    VENDOR = "vendor"
+
+
+class Network(StrEnum):
+    """The network towards MijnOverheid (seed 3.3.3)."""
+
+    INTERNET = "internet"
+    DIGINETWERK = "diginetwerk"
+
+
+class MessageStream(StrEnum):
+    """The message standard of the case messages (seed 3.3.4)."""
+
+    STUF = "stuf"
+    MO_BERICHT = "mo-bericht"
+
+
+class Profile(StrEnum):
+    """The ebMS2 profiles of Digikoppeling (Koppelvlakstandaard ebMS2 chapter 2)."""
+
+    BEST_EFFORT = "osb-be"
+    RELIABLE = "osb-rm"
+    BEST_EFFORT_SIGNED = "osb-be-s"
+    RELIABLE_SIGNED = "osb-rm-s"
+    BEST_EFFORT_ENCRYPTED = "osb-be-e"
+    RELIABLE_ENCRYPTED = "osb-rm-e"
+
+    @property
+    def reliable(self) -> bool:
+        """Whether acknowledgements, retries and duplicate elimination belong to the profile."""
+        return self.value.startswith("osb-rm")
+
+    @property
+    def signed(self) -> bool:
+        """Whether messages carry an XML signature; an encrypted profile always signs."""
+        return self.value.endswith(("-s", "-e"))
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether payloads are encrypted."""
+        return self.value.endswith("-e")
+
+
+class Component(StrEnum):
+    """What a host is for: the names of the inventory's groups."""
+
+    FIREWALL = "firewall"
+    NAME_SERVER = "name_server"
+    LOAD_BALANCER = "load_balancer"
+    ADAPTER = "adapter"
+    DATABASE = "database"
+    APPLICATION = "application"
+    PARTNER = "partner"
+    MANAGEMENT = "management"
+
+
+def _check_endpoint(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme != "https":
+        raise ValueError(f"'{value}' is not https; Digikoppeling allows HTTPS alone (TLS001): write https://…")
+    try:
+        port = parts.port
+    except ValueError as error:
+        raise ValueError(f"'{value}' has no valid port: leave the port out, it is {HTTPS_PORT}") from error
+    if port not in (None, HTTPS_PORT):
+        raise ValueError(f"'{value}' names port {port}; Digikoppeling demands {HTTPS_PORT} (TLS005): leave it out")
+    if parts.username or parts.query or parts.fragment:
+        raise ValueError(f"'{value}' holds more than host and path: write https://host/path")
+    check_fqdn(parts.hostname or "")
+    if len(parts.path) < 2:
+        raise ValueError(f"'{value}' has no path: add the adapter's, such as /ebms")
+    return value
+
+
+Endpoint = Annotated[str, AfterValidator(_check_endpoint)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Contact(Model):
+    """A person or desk to call."""
+
+    name: Annotated[str, Field(min_length=1)]
+    email: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
+    phone: Annotated[str, Field(pattern=r"^[+0-9][0-9 ()-]{5,}$")]
+
+
+class Contacts(Model):
+    """Who answers for what: the roles of the seed (2.1.2) and the operators of the path (4.4.2)."""
+
+    signatory: Contact
+    project_lead: Contact
+    technical_specialist: Contact
+    tester: Contact
+    user: Contact
+    network_operator: Contact
+    platform_operator: Contact
+
+
+class Organisation(Model):
+    """The organisation that connects: an OIN for government, an HRN for a vendor."""
+
+    name: Annotated[str, Field(min_length=1)]
+    oin: Oin
+
+
+class Partner(Model):
+    """The other side. Its inbound and outbound addresses differ as a rule (seed 4.4.2)."""
+
+    name: Annotated[str, Field(min_length=1)]
+    oin: Oin
+    endpoint: Endpoint
+    inbound_addresses: Annotated[tuple[IPv4Address, ...], Field(min_length=1)]
+    outbound_addresses: Annotated[tuple[IPv4Address, ...], Field(min_length=1)]
+    contact: Contact
+
+    @property
+    def host_name(self) -> str:
+        """Host name of the endpoint."""
+        return str(urlsplit(self.endpoint).hostname)
+
+    @property
+    def path(self) -> str:
+        """Path of the endpoint."""
+        return urlsplit(self.endpoint).path
+
+
+class Zone(Model):
+    """A network segment."""
+
+    network: IPv4Network
+
+
+class Host(Model):
+    """A machine of the inventory: its components and its address in each zone that it stands in."""
+
+    name: Annotated[str, Field(min_length=1, max_length=32, pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    components: Annotated[tuple[Component, ...], Field(min_length=1)]
+    addresses: Annotated[dict[str, IPv4Address], Field(min_length=1)]
+
+    @property
+    def zone(self) -> str:
+        """The zone of the host's first address: its own, for all hosts but the firewall."""
+        return next(iter(self.addresses))
+
+    @property
+    def address(self) -> IPv4Address:
+        """The address in ``zone``."""
+        return self.addresses[self.zone]
+
+
+class ServiceAction(Model):
+    """One action of a service and who sends it: ``SR`` (we request) or ``SP`` (the partner provides)."""
+
+    name: Annotated[str, Field(pattern=r"^\S+$")]
+    sender: Literal["SR", "SP"]
+
+
+class Service(Model):
+    """The service of the CPA; MijnOverheid gives its identification after application (seed 4.3.4)."""
+
+    type: Annotated[str, Field(pattern=r"^\S+$")] = "urn:osb:services"
+    name: Annotated[str, Field(pattern=r"^\S+$")]
+    actions: Annotated[tuple[ServiceAction, ...], Field(min_length=1)]
+
+
+class Retries(Model):
+    """Reliable messaging of the CPA; the defaults are the best practice of 8 times 3 hours (BP ch. 3)."""
+
+    count: Annotated[int, Field(ge=0, le=100)] = 8
+    interval: Annotated[timedelta, Field(gt=timedelta(0))] = timedelta(hours=3)
+    persist_duration: Annotated[timedelta, Field(gt=timedelta(0))] = timedelta(hours=27)
+
+
+class CpaParameters(Model):
+    """What the CPA says beyond parties, endpoints and certificates."""
+
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9$_.-]+$", max_length=255)]
+    start: AwareDatetime
+    end: AwareDatetime
+    profile: Profile = Profile.RELIABLE
+    sync_reply: bool = False
+    service: Service
+    retries: Retries = Retries()
+
+    def valid_at(self, moment: datetime) -> bool:
+        """Whether ``moment`` lies between start and end."""
+        return self.start <= moment < self.end
+
+
+class ExtraFlow(Model):
+    """A flow that does not follow from the topology; ``source`` and ``destination`` name hosts or zones."""
+
+    source: str
+    destination: str
+    protocol: Literal["tcp", "udp"] = "tcp"
+    port: Port
+    reason: Annotated[str, Field(min_length=10)]
+
+
+class Ports(Model):
+    """Ports inside; outside it is 443 (TLS005)."""
+
+    ebms: Port = 8443
+    rest: Port = 8080
+    health: Port = 8008
+    database: Port = 5432
+
+
+class Connection(Model):
+    """One connection in one environment."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+    environment: Environment
+    kind: Kind
+    network: Network
+    message_stream: MessageStream
+    organisation: Organisation
+    contacts: Contacts
+    partner: Partner
+    endpoint: Endpoint
+    inbound_address: IPv4Address
+    outbound_address: IPv4Address
+    zones: Annotated[dict[str, Zone], Field(min_length=2)]
+    hosts: Annotated[dict[str, Host], Field(min_length=1)]
+    cpa: CpaParameters
+    ports: Ports = Ports()
+    extra_flows: tuple[ExtraFlow, ...] = ()
+
+    @property
+    def host_name(self) -> Fqdn:
+        """Host name of the endpoint."""
+        return str(urlsplit(self.endpoint).hostname)
+
+    @property
+    def path(self) -> str:
+        """Path of the endpoint."""
+        return urlsplit(self.endpoint).path
+
+    def hosts_of(self, component: Component) -> list[Host]:
+        """The hosts of ``component``, in the inventory's order."""
+        return [host for host in self.hosts.values() if component in host.components]
+
+    def host_of(self, component: Component) -> Host:
+        """The first host of ``component``; the rules see to it that there is one."""
+        return self.hosts_of(component)[0]
+
+    def gateway(self, zone: str) -> IPv4Address:
+        """The firewall's address in ``zone``: the only way out of it."""
+        return self.host_of(Component.FIREWALL).addresses[zone]
