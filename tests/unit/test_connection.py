@@ -63,7 +63,7 @@ BROKEN = [
     ("connection_outbound_address: 203.0.113.11", "connection_outbound_address: 203.0.113.10",
      "connection_outbound_address", "inbound address as well"),
     ('end: "2028', 'end: "2025', "connection_cpa.end", "not after start"),
-    ("destination: partner", "destination: patrner", "connection_extra_flows.0.destination", "neither a host"),
+    ("destination: mijnoverheid", "destination: nergens", "connection_extra_flows.0.destination", "neither a host"),
     ("connection_environment: lab", "connection_environment: production", "connection_organisation.oin", "test OIN"),
 ]  # fmt: skip
 

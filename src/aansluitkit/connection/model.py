@@ -288,3 +288,12 @@ class Connection(Model):
     def gateway(self, zone: str) -> IPv4Address:
         """The firewall's address in ``zone``: the only way out of it."""
         return self.host_of(Component.FIREWALL).addresses[zone]
+
+    @property
+    def domain(self) -> str:
+        """The DNS zone of the connection: the endpoint's name without its first label."""
+        return self.host_name.partition(".")[2]
+
+    def name_of(self, host: Host) -> str:
+        """The host's own name in the connection's DNS zone."""
+        return f"{host.name}.{self.domain}"
