@@ -10,6 +10,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -228,6 +229,13 @@ class CpaParameters(Model):
         return self.start <= moment < self.end
 
 
+class Certificates(Model):
+    """Files with each party's certificate (PEM, leaf first), as the CPA names them."""
+
+    organisation: Path
+    partner: Path
+
+
 class ExtraFlow(Model):
     """A flow that does not follow from the topology; ``source`` and ``destination`` name hosts or zones."""
 
@@ -263,6 +271,7 @@ class Connection(Model):
     outbound_address: IPv4Address
     zones: Annotated[dict[str, Zone], Field(min_length=2)]
     hosts: Annotated[dict[str, Host], Field(min_length=1)]
+    certificates: Certificates
     cpa: CpaParameters
     ports: Ports = Ports()
     extra_flows: tuple[ExtraFlow, ...] = ()

@@ -1,0 +1,190 @@
+"""The CPA and the consumerspecificatie of a connection.
+
+The same connection and certificates give the same bytes. What a template yields is parsed before anybody sees it.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from lxml import etree
+from pydantic import TypeAdapter
+
+from aansluitkit.connection import Connection, Profile
+from aansluitkit.errors import KitError
+from aansluitkit.project import TEMPLATES
+
+REQUESTER = "SR"
+PROVIDER = "SP"
+_DURATION = TypeAdapter(timedelta)
+
+
+@dataclass(frozen=True)
+class PartyCertificate:
+    """A certificate as ds:KeyInfo wants it (XML Signature section 4.4.4; names per RFC 4514)."""
+
+    subject: str
+    issuer: str
+    serial_number: int
+    base64: str
+
+    @classmethod
+    def read(cls, path: Path) -> PartyCertificate:
+        """Read the first certificate of the PEM file ``path``.
+
+        Raises:
+            KitError: when the file is not there or holds no certificate.
+        """
+        try:
+            certificate = x509.load_pem_x509_certificate(path.read_bytes())
+        except FileNotFoundError as error:
+            raise KitError(
+                f"{path} is not there; the CPA names each party's certificate: put it there or correct "
+                "connection_certificates"
+            ) from error
+        except ValueError as error:
+            raise KitError(f"{path} holds no PEM certificate: give the leaf certificate first, as PEM") from error
+        return cls(
+            subject=certificate.subject.rfc4514_string(),
+            issuer=certificate.issuer.rfc4514_string(),
+            serial_number=certificate.serial_number,
+            base64=base64.b64encode(certificate.public_bytes(Encoding.DER)).decode(),
+        )
+
+
+@dataclass(frozen=True)
+class Party:
+    """One PartyInfo: ``code`` is the role, SR for the requester or SP for the provider (seed 4.4.4)."""
+
+    code: str
+    other: str
+    name: str
+    oin: str
+    endpoint: str
+    certificate: PartyCertificate
+    sends: tuple[str, ...]
+    receives: tuple[str, ...]
+
+
+def render_cpa(connection: Connection) -> str:
+    """Return the CPA of ``connection`` as XML.
+
+    Raises:
+        KitError: when a certificate can't be read or the template yields no XML.
+    """
+    cpa = connection.cpa
+    retries = cpa.retries
+    return _render(
+        "cpa.xml.j2",
+        id=cpa.id,
+        start=_moment(cpa.start),
+        end=_moment(cpa.end),
+        service=cpa.service,
+        profile=cpa.profile,
+        security=_security(cpa.profile),
+        sync_reply_mode="mshSignalsOnly" if cpa.sync_reply else "none",
+        retries={
+            "count": retries.count,
+            "interval": _duration(retries.interval),
+            "persist_duration": _duration(retries.persist_duration),
+        },
+        parties=_parties(connection),
+    )
+
+
+def render_consumerspecificatie(connection: Connection) -> str:
+    """Return the consumerspecificatie of ``connection`` as XML (seed 4.4.4).
+
+    Raises:
+        KitError: as ``render_cpa``.
+    """
+    return _render("consumerspecificatie.xml.j2", requester=_parties(connection)[0])
+
+
+def write_documents(connection: Connection, folder: Path) -> list[Path]:
+    """Write every document of ``connection`` into ``folder`` and return the files, each whole or not at all.
+
+    Raises:
+        KitError: as ``render_cpa``; nothing is written then.
+    """
+    documents = {
+        "cpa.xml": render_cpa(connection),
+        "consumerspecificatie.xml": render_consumerspecificatie(connection),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in documents.items():
+        making = folder / f".{name}"
+        making.write_text(text, encoding="utf-8")
+        making.replace(folder / name)
+    return [folder / name for name in documents]
+
+
+def _security(profile: Profile) -> dict[str, str]:
+    """The CPA's words for ``profile`` (facts of KV ch. 5 and BP ch. 3)."""
+    return {
+        "reliable": "always" if profile.reliable else "never",
+        "signed_acknowledgement": "always" if profile.reliable and profile.signed else "never",
+        "non_repudiation": "true" if profile.signed else "false",
+        "authenticated": "transient-and-persistent" if profile.signed else "transient",
+        "confidential": "transient-and-persistent" if profile.encrypted else "transient",
+    }
+
+
+def _parties(connection: Connection) -> tuple[Party, Party]:
+    actions = connection.cpa.service.actions
+    ours = tuple(action.name for action in actions if action.sender == REQUESTER)
+    theirs = tuple(action.name for action in actions if action.sender == PROVIDER)
+    requester = Party(
+        code=REQUESTER,
+        other=PROVIDER,
+        name=connection.organisation.name,
+        oin=connection.organisation.oin,
+        endpoint=connection.endpoint,
+        certificate=PartyCertificate.read(connection.certificates.organisation),
+        sends=ours,
+        receives=theirs,
+    )
+    provider = Party(
+        code=PROVIDER,
+        other=REQUESTER,
+        name=connection.partner.name,
+        oin=connection.partner.oin,
+        endpoint=connection.partner.endpoint,
+        certificate=PartyCertificate.read(connection.certificates.partner),
+        sends=theirs,
+        receives=ours,
+    )
+    return requester, provider
+
+
+def _render(template: str, **values: Any) -> str:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        undefined=StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    text = environment.get_template(template).render(values)
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
+    try:
+        etree.fromstring(text.encode(), parser)
+    except etree.XMLSyntaxError as error:
+        raise KitError(f"{TEMPLATES / template} yields no XML: {error}: mend the template") from error
+    return text
+
+
+def _moment(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _duration(duration: timedelta) -> str:
+    return str(_DURATION.dump_python(duration, mode="json"))

@@ -1,0 +1,15 @@
+"""Where the project's own files lie."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+TEMPLATES = ROOT / "templates"
+STATE = ROOT / ".lab"
+
+
+def cache() -> Path:
+    """Folder for what is slow to make and the same for every checkout (XDG Base Directory Specification)."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "aansluitkit"

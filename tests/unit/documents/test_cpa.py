@@ -1,0 +1,87 @@
+"""The CPA of every profile is valid against the OASIS schema and says what the profile demands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from lxml import etree
+
+from aansluitkit.connection import Connection, Profile, load_connection
+from aansluitkit.documents import render_consumerspecificatie, render_cpa, write_documents
+from aansluitkit.errors import KitError
+from aansluitkit.lab.pki import ENDPOINT, PARTNER, Generation, make_pki
+
+ROOT = Path(__file__).parents[3]
+SCHEMA = ROOT.parent / "shared/data/xsd/cpp-cpa-2_0.xsd"
+TNS = {"tns": "http://www.oasis-open.org/committees/ebxml-cppa/schema/cpp-cpa-2_0.xsd"}
+
+
+@pytest.fixture(scope="module")
+def connection(tmp_path_factory: pytest.TempPathFactory) -> Connection:
+    connection = load_connection(ROOT / "inventories/lab")
+    folder = tmp_path_factory.mktemp("documents") / "pki"
+    make_pki(connection, Generation.G1, folder, lambda _: None)
+    files = {"organisation": folder / ENDPOINT / "certificate.pem", "partner": folder / PARTNER / "certificate.pem"}
+    return connection.model_copy(update={"certificates": connection.certificates.model_copy(update=files)})
+
+
+def with_profile(connection: Connection, profile: Profile) -> Connection:
+    return connection.model_copy(update={"cpa": connection.cpa.model_copy(update={"profile": profile})})
+
+
+@pytest.mark.skipif(not SCHEMA.is_file(), reason="the OASIS schemas are not beside this checkout")
+@pytest.mark.parametrize("profile", list(Profile))
+def test_cpa_is_valid_for_every_profile(connection: Connection, profile: Profile) -> None:
+    document = etree.fromstring(render_cpa(with_profile(connection, profile)).encode())
+    etree.XMLSchema(etree.parse(SCHEMA)).assertValid(document)
+
+
+def test_every_reference_has_its_target(connection: Connection) -> None:
+    document = etree.fromstring(render_cpa(with_profile(connection, Profile.RELIABLE_ENCRYPTED)).encode())
+    names = ("id", "certId", "securityId", "channelId", "transportId", "docExchangeId")
+    declared = {
+        element.get(f"{{{TNS['tns']}}}{name}")
+        for element in document.iter("{*}*")
+        for name in names
+        if not element.tag.endswith("Ref") and element.get(f"{{{TNS['tns']}}}{name}")
+    }
+    used = {element.text for element in document.iterfind(".//tns:ChannelId", TNS)}
+    used |= {element.text for element in document.iterfind(".//tns:OtherPartyActionBinding", TNS)}
+    used |= {value for element in document.iter("{*}*") if element.tag.endswith("Ref") for value in element.values()}
+    assert used - {""} <= declared
+
+
+def test_two_renderings_are_the_same(connection: Connection) -> None:
+    assert render_cpa(connection) == render_cpa(connection)
+
+
+def test_profile_decides_reliability_and_signature(connection: Connection) -> None:
+    reliable = render_cpa(with_profile(connection, Profile.RELIABLE))
+    assert "<tns:Retries>8</tns:Retries>" in reliable
+    assert "<tns:RetryInterval>PT3H</tns:RetryInterval>" in reliable
+    assert "NonRepudiation>" not in reliable
+    assert "ReliableMessaging>" not in render_cpa(with_profile(connection, Profile.BEST_EFFORT))
+    assert 'ackSignatureRequested="always"' in render_cpa(with_profile(connection, Profile.RELIABLE_SIGNED))
+
+
+def test_name_is_escaped(connection: Connection) -> None:
+    organisation = connection.organisation.model_copy(update={"name": 'Gemeente "A&B" <Oost>'})
+    renamed = connection.model_copy(update={"organisation": organisation})
+    document = etree.fromstring(render_cpa(renamed).encode())
+    assert document.find("tns:PartyInfo", TNS).get(f"{{{TNS['tns']}}}partyName") == organisation.name
+
+
+def test_consumerspecificatie_holds_all_six_parameters(connection: Connection) -> None:
+    document = etree.fromstring(render_consumerspecificatie(connection).encode())
+    names = [element.get("name") for element in document.findall("parameters[@name='SR']/parameter")]
+    assert names == ["PartyName", "PartyId", "PartyRef", "EndpointUri", "ClientCert", "ServerCert"]
+    assert document.findtext("parameters/parameter[@name='PartyId']") == connection.organisation.oin
+
+
+def test_missing_certificate_writes_nothing(connection: Connection, tmp_path: Path) -> None:
+    files = connection.certificates.model_copy(update={"partner": tmp_path / "none.pem"})
+    broken = connection.model_copy(update={"certificates": files})
+    with pytest.raises(KitError, match="connection_certificates"):
+        write_documents(broken, tmp_path / "documents")
+    assert not (tmp_path / "documents").exists()
