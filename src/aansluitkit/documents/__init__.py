@@ -1,5 +1,7 @@
 """Rendering of ``templates/``: what partners and their systems read."""
 
-from aansluitkit.documents.cpa import render_consumerspecificatie, render_cpa, write_documents
+from aansluitkit.documents.cpa import render_consumerspecificatie, render_cpa
+from aansluitkit.documents.folder import write_documents
+from aansluitkit.documents.topology import render_topology
 
-__all__ = ["render_consumerspecificatie", "render_cpa", "write_documents"]
+__all__ = ["render_consumerspecificatie", "render_cpa", "render_topology", "write_documents"]

@@ -1,6 +1,6 @@
 """The CPA and the consumerspecificatie of a connection.
 
-The same connection and certificates give the same bytes. What a template yields is parsed before anybody sees it.
+The same connection and certificates give the same bytes.
 """
 
 from __future__ import annotations
@@ -9,17 +9,14 @@ import base64
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from lxml import etree
 from pydantic import TypeAdapter
 
 from aansluitkit.connection import Connection, Profile
+from aansluitkit.documents.rendering import render
 from aansluitkit.errors import KitError
-from aansluitkit.project import TEMPLATES
 
 REQUESTER = "SR"
 PROVIDER = "SP"
@@ -81,7 +78,7 @@ def render_cpa(connection: Connection) -> str:
     """
     cpa = connection.cpa
     retries = cpa.retries
-    return _render(
+    return render(
         "cpa.xml.j2",
         id=cpa.id,
         start=_moment(cpa.start),
@@ -105,25 +102,7 @@ def render_consumerspecificatie(connection: Connection) -> str:
     Raises:
         KitError: as ``render_cpa``.
     """
-    return _render("consumerspecificatie.xml.j2", requester=_parties(connection)[0])
-
-
-def write_documents(connection: Connection, folder: Path) -> list[Path]:
-    """Write every document of ``connection`` into ``folder`` and return the files, each whole or not at all.
-
-    Raises:
-        KitError: as ``render_cpa``; nothing is written then.
-    """
-    documents = {
-        "cpa.xml": render_cpa(connection),
-        "consumerspecificatie.xml": render_consumerspecificatie(connection),
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in documents.items():
-        making = folder / f".{name}"
-        making.write_text(text, encoding="utf-8")
-        making.replace(folder / name)
-    return [folder / name for name in documents]
+    return render("consumerspecificatie.xml.j2", requester=_parties(connection)[0])
 
 
 def _security(profile: Profile) -> dict[str, str]:
@@ -162,24 +141,6 @@ def _parties(connection: Connection) -> tuple[Party, Party]:
         receives=ours,
     )
     return requester, provider
-
-
-def _render(template: str, **values: Any) -> str:
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        undefined=StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    text = environment.get_template(template).render(values)
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
-    try:
-        etree.fromstring(text.encode(), parser)
-    except etree.XMLSyntaxError as error:
-        raise KitError(f"{TEMPLATES / template} yields no XML: {error}: mend the template") from error
-    return text
 
 
 def _moment(moment: datetime) -> str:

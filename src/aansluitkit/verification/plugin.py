@@ -1,0 +1,119 @@
+"""The pytest plugin that turns tests into checks.
+
+A test says with ``@pytest.mark.check("inbound", "dns")`` on which path and at which hop it looks. When it fails,
+the later hops of that path are skipped: they could only fail for the same cause. A test fails with ``Unproved``,
+whose text is the message; any other exception is a defect of the test and is told as such.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+
+import pytest
+
+from aansluitkit.connection import Component, Connection, Flow, Host, flows_of
+from aansluitkit.verification.checks import HOPS, Check, Report, Result
+from aansluitkit.verification.site import Site, Unproved
+
+
+class Verification:
+    """Collects the checks of one run and skips what lies behind a failure."""
+
+    def __init__(self, connection: Connection, inventory: str, say: Callable[[Check], None]) -> None:
+        self.connection = connection
+        self.inventory = inventory
+        self.report = Report(inventory)
+        self._say = say
+        self._broken: dict[str, str] = {}
+
+    @pytest.fixture(scope="session", name="connection")
+    def connection_fixture(self) -> Connection:
+        """The connection model: what was declared."""
+        return self.connection
+
+    @pytest.fixture(scope="session", name="site")
+    def site_fixture(self) -> Site:
+        """The live hosts."""
+        return Site(self.connection, self.inventory)
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        """Declare the marker."""
+        config.addinivalue_line("markers", "check(path, hop): what the test proves, and where on which path")
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Make one check per adapter node, flow or source of refused traffic, from what is declared."""
+        if "adapter" in metafunc.fixturenames:
+            nodes = self.connection.hosts_of(Component.ADAPTER)
+            metafunc.parametrize("adapter", nodes, ids=[node.name for node in nodes])
+        if "flow" in metafunc.fixturenames:
+            flows = [flow for flow in flows_of(self.connection) if self._can_try(flow)]
+            metafunc.parametrize("flow", flows, ids=str)
+        if "source" in metafunc.fixturenames:
+            sources = [host for host in self.connection.hosts.values() if self._is_guest(host)]
+            metafunc.parametrize("source", sources, ids=[host.name for host in sources])
+
+    def _can_try(self, flow: Flow) -> bool:
+        """TCP alone answers; management's own flows are proved by every check that runs over them."""
+        managers = {host.name for host in self.connection.hosts_of(Component.MANAGEMENT)}
+        return flow.protocol == "tcp" and flow.source not in managers
+
+    def _is_guest(self, host: Host) -> bool:
+        return not {Component.FIREWALL, Component.MANAGEMENT} & set(host.components)
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Run in the order of the hops, so that a failure is met before what it hides."""
+        items.sort(key=lambda item: (_path(item), HOPS.index(_hop(item))))
+
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Skip what lies behind a failed hop of the same path."""
+        broken = self._broken.get(_path(item))
+        if broken is not None and HOPS.index(_hop(item)) > HOPS.index(broken):
+            pytest.skip(f"not tried, because hop {broken} of path {_path(item)} failed")
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Record the verdict of each test, once."""
+        report = yield
+        ended = report.when == "call" or (report.when == "setup" and report.outcome != "passed")
+        if ended:
+            self._record(item, report, call)
+        return report
+
+    def _record(self, item: pytest.Item, report: pytest.TestReport, call: pytest.CallInfo[None]) -> None:
+        result = Result(report.outcome)
+        check = Check(_check_id(item), _hop(item), result, _message(item, result, call))
+        if result is Result.FAILED:
+            self._broken.setdefault(_path(item), _hop(item))
+        self.report.checks.append(check)
+        self._say(check)
+
+
+def _marker(item: pytest.Item) -> pytest.Mark:
+    marker = item.get_closest_marker("check")
+    if marker is None or len(marker.args) != 2 or marker.args[1] not in HOPS:
+        raise pytest.UsageError(f'{item.nodeid} lacks @pytest.mark.check("path", "hop") with a known hop')
+    return marker
+
+
+def _path(item: pytest.Item) -> str:
+    return str(_marker(item).args[0])
+
+
+def _hop(item: pytest.Item) -> str:
+    return str(_marker(item).args[1])
+
+
+def _check_id(item: pytest.Item) -> str:
+    name = item.name.removeprefix("test_")
+    return f"{_path(item)}.{name.replace('[', '.').rstrip(']')}"
+
+
+def _message(item: pytest.Item, result: Result, call: pytest.CallInfo[None]) -> str:
+    if result is Result.PASSED or call.excinfo is None:
+        return (getattr(item, "obj", None).__doc__ or item.name).strip().splitlines()[0]
+    error = call.excinfo.value
+    if isinstance(error, Unproved | pytest.skip.Exception):
+        return str(error)
+    return f"the check itself failed: {type(error).__name__}: {' '.join(str(error).split())[:500]}"

@@ -1,0 +1,128 @@
+"""What a check does on a host: standard library only, because hosts have nothing else.
+
+Called with one argument, a JSON request in base64; prints one JSON answer. ``do`` names the function. Nothing is
+written, nothing is sent but what the request says, and every wait has a bound (``timeout``, seconds).
+"""
+
+import base64
+import concurrent.futures
+import errno
+import http.client
+import json
+import socket
+import ssl
+import subprocess
+import sys
+
+
+def resolve(name, **_):
+    """Addresses that this host's resolver gives for ``name``."""
+    try:
+        found = socket.getaddrinfo(name, None, family=socket.AF_INET, type=socket.SOCK_STREAM)
+    except OSError as error:
+        return {"addresses": [], "error": str(error)}
+    return {"addresses": sorted({entry[4][0] for entry in found})}
+
+
+def _connect(address, port, timeout):
+    try:
+        with socket.create_connection((address, port), timeout=timeout):
+            return "open"
+    except ConnectionRefusedError:
+        return "refused"
+    except TimeoutError:
+        return "filtered"
+    except OSError as error:
+        return (
+            "unreachable"
+            if error.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EACCES, errno.EPERM)
+            else str(error)
+        )
+
+
+def connect(targets, timeout=2, **_):
+    """Try TCP to each ``[address, port]``: open, refused (a host answered no), filtered (nothing) or unreachable."""
+    with concurrent.futures.ThreadPoolExecutor(max_workers=32) as pool:
+        return {"outcomes": list(pool.map(lambda target: _connect(target[0], target[1], timeout), targets))}
+
+
+def peer_seen(address, port, **_):
+    """Hold a connection to ``address`` for a moment, so that the other side can say whom it sees."""
+    with socket.create_connection((address, port), timeout=5) as connection:
+        connection.settimeout(5)
+        try:
+            connection.recv(1)
+        except OSError:
+            pass
+    return {}
+
+
+def peers(port, **_):
+    """Addresses of those that are or were just connected to ``port`` here."""
+    lines = subprocess.run(["ss", "-Hnta", f"sport = :{port}"], capture_output=True, text=True, check=True).stdout
+    columns = [line.split() for line in lines.splitlines()]
+    remote = [column[4].rsplit(":", 1)[0].strip("[]") for column in columns if column[0] != "LISTEN"]
+    return {"peers": sorted({peer.removeprefix("::ffff:") for peer in remote})}
+
+
+def tls(
+    address,
+    port,
+    name,
+    trust,
+    certificate=None,
+    key=None,
+    method="GET",
+    path="/",
+    body="",
+    headers=None,
+    timeout=10,
+    **_,
+):
+    """Two-way TLS to ``address`` as ``name``, then one HTTP request; ``layer`` says how far it came.
+
+    ``tcp``: no connection; ``tls_server``: we refuse the server's certificate; ``tls_client``: the server refuses
+    ours, which TLS 1.3 tells only when we read; ``http``: an HTTP response came.
+    """
+    context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=trust)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if certificate:
+        context.load_cert_chain(certificate, key)
+    try:
+        raw = socket.create_connection((address, port), timeout=timeout)
+    except OSError as error:
+        return {"layer": "tcp", "error": str(error)}
+    try:
+        secure = context.wrap_socket(raw, server_hostname=name)
+    except ssl.SSLCertVerificationError as error:
+        return {"layer": "tls_server", "error": error.verify_message}
+    except (ssl.SSLError, OSError) as error:
+        layer = "tls_client" if "ALERT" in str(getattr(error, "reason", "")) else "tls_handshake"
+        return {"layer": layer, "error": str(error)}
+    answer = {"version": secure.version(), "cipher": secure.cipher()[0]}
+    connection = http.client.HTTPConnection(name, port, timeout=timeout)
+    connection.sock = secure
+    try:
+        connection.request(method, path, body.encode(), headers or {})
+        response = connection.getresponse()
+        return {
+            **answer,
+            "layer": "http",
+            "status": response.status,
+            "body": response.read(65536).decode(errors="replace"),
+        }
+    except (ssl.SSLError, OSError, http.client.HTTPException) as error:
+        return {**answer, "layer": "tls_client", "error": str(error) or type(error).__name__}
+    finally:
+        secure.close()
+
+
+def main():
+    """Answer the request of the command line."""
+    request = json.loads(base64.b64decode(sys.argv[-1]))
+    act = {function.__name__: function for function in (resolve, connect, peer_seen, peers, tls)}[request.pop("do")]
+    print(json.dumps(act(**request)))
+
+
+if __name__ == "__main__":
+    main()
