@@ -1,0 +1,5 @@
+"""The landscapes: where the hosts of a connection can live. Each takes the connection and decides nothing."""
+
+from aansluitkit_landscape.program import landscape
+
+__all__ = ["landscape"]

@@ -1,0 +1,55 @@
+"""A host of the lab: a container with systemd in a network namespace that was made before."""
+
+from __future__ import annotations
+
+from aansluitkit.lab import keys
+from aansluitkit.lab.network import inode
+from aansluitkit.lab.podman import containers, podman
+
+# What roles need inside: addresses and filters, and systemd's sandboxes (bind mounts) for the services' own units.
+_CAPABILITIES = ("NET_ADMIN", "NET_RAW", "SYS_ADMIN")
+_INODE = "aansluitkit.namespace"
+
+
+def make(name: str, image: str, hostname: str) -> None:
+    """Start container ``name`` in the network namespace of the same name, with the lab's SSH keys inside."""
+    remove(name)
+    podman(
+        "create",
+        "--name",
+        name,
+        "--hostname",
+        hostname,
+        "--network",
+        f"ns:/run/netns/{name}",
+        "--label",
+        f"{_INODE}={inode(name)}",
+        "--systemd=always",
+        *(f"--cap-add={capability}" for capability in _CAPABILITIES),
+        "--security-opt=unmask=/proc/sys",
+        "--no-hosts",
+        "--dns=none",
+        "--shm-size=128m",
+        image,
+        "/sbin/init",
+    )
+    for source, target in (
+        (keys.HOST, "/etc/ssh/ssh_host_ed25519_key"),
+        (keys.HOST.with_suffix(".pub"), "/etc/ssh/ssh_host_ed25519_key.pub"),
+        (keys.LOGIN.with_suffix(".pub"), "/etc/ssh/authorized_keys_root"),
+    ):
+        podman("cp", source, f"{name}:{target}")
+    podman("start", name)
+
+
+def is_running(name: str) -> bool:
+    """Whether container ``name`` runs in the network namespace that is there now."""
+    for container in containers(name):
+        if container["Names"] == [name]:
+            return bool(container["State"] == "running" and container["Labels"].get(_INODE) == str(inode(name)))
+    return False
+
+
+def remove(name: str) -> None:
+    """Remove container ``name``; one that is not there is no error."""
+    podman("rm", "--force", "--ignore", "--time", "3", name)

@@ -1,0 +1,109 @@
+"""The host image of the lab: Debian with systemd, made from packages, without a registry.
+
+It carries every package that a role installs, so that hosts without any way out can be configured: the roles ask
+for their packages all the same, and find them there. All services but SSH are off.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Callable
+from pathlib import Path
+
+from aansluitkit.errors import KitError
+from aansluitkit.lab.podman import has_image, podman
+from aansluitkit.lab.run import run
+from aansluitkit.project import cache
+
+SUITE = "bookworm"
+PACKAGES = (
+    "systemd",
+    "systemd-sysv",
+    "dbus",
+    "python3",
+    "python3-venv",
+    "openssh-server",
+    "sudo",
+    "iproute2",
+    "procps",
+    "ca-certificates",
+    "curl",
+    "openssl",
+    "nftables",
+    "bind9",
+    "bind9-utils",
+    "bind9-dnsutils",
+    "haproxy",
+    "postgresql",
+    "python3-psycopg2",
+)
+OFF = ("haproxy", "named", "postgresql", "nftables", "apt-daily.timer", "apt-daily-upgrade.timer", "e2scrub_all.timer")
+
+_SSH = "PasswordAuthentication no\\nPermitRootLogin prohibit-password\\nHostKey /etc/ssh/ssh_host_ed25519_key\\n"
+_SSH += "AuthorizedKeysFile /etc/ssh/authorized_keys_%%u\\n"
+_HOOKS = (
+    'rm -f "$1"/etc/ssh/ssh_host_*',
+    f"printf '{_SSH}' > \"$1\"/etc/ssh/sshd_config.d/aansluitkit.conf",
+    'printf "127.0.0.1 localhost\\n" > "$1"/etc/hosts',
+    'rm -f "$1"/etc/resolv.conf "$1"/etc/hostname && : > "$1"/etc/resolv.conf',
+    'chroot "$1" systemctl disable ' + " ".join(OFF),
+    'chroot "$1" systemctl enable ssh',
+    'chroot "$1" systemctl mask systemd-resolved systemd-networkd-wait-online systemd-udevd getty.target '
+    "console-getty.service systemd-logind.service",
+)
+
+
+def name() -> str:
+    """Name of the image that this definition makes: another definition has another name."""
+    definition = "\n".join([SUITE, *PACKAGES, *_HOOKS])
+    return f"localhost/aansluitkit-host:{hashlib.sha256(definition.encode()).hexdigest()[:12]}"
+
+
+def build(say: Callable[[str], None]) -> str:
+    """Make the image where it is absent, and return its name.
+
+    Raises:
+        KitError: when the packages can't be had.
+    """
+    image = name()
+    if has_image(image):
+        say(f"host image {image} is there")
+        return image
+    archive = cache() / "image" / f"{image.rpartition(':')[2]}.tar"
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    if not archive.is_file():
+        say(f"making host image {image} from {len(PACKAGES)} packages of Debian {SUITE} (a minute or two)")
+        _bootstrap(archive)
+    say("importing host image")
+    podman("import", "--change", "CMD=/sbin/init", "--change", "STOPSIGNAL=SIGRTMIN+3", archive, image)
+    archive.unlink()
+    return image
+
+
+def _bootstrap(archive: Path) -> None:
+    making = archive.with_suffix(".making.tar")
+    hooks = [f"--customize-hook={hook}" for hook in _HOOKS]
+    try:
+        run(
+            "mmdebstrap",
+            "--quiet",
+            "--variant=minbase",
+            f"--include={','.join(PACKAGES)}",
+            *hooks,
+            SUITE,
+            making,
+            *_sources(),
+        )
+    except KitError:
+        making.unlink(missing_ok=True)
+        raise
+    making.rename(archive)
+
+
+def _sources() -> list[str]:
+    """The machine's own package sources, where they are of the image's release; else mmdebstrap's."""
+    if platform.freedesktop_os_release().get("VERSION_CODENAME") != SUITE:
+        return []
+    files = (Path("/etc/apt/sources.list"), Path("/etc/apt/sources.list.d/debian.sources"))
+    return [str(path) for path in files if path.is_file() and path.read_text().strip()]
