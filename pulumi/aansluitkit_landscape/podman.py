@@ -58,7 +58,7 @@ class HostNetworkProvider(_Replacing):
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         namespace = network.namespace_of(props["name"])
-        network.make_host(namespace, SWITCH, props["addresses"], props["gateway"])
+        network.make_host(namespace, SWITCH, props["addresses"], props.get("gateway"))
         return CreateResult(id_=namespace, outs={**props, "identity": str(network.inode(namespace))})
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:

@@ -122,5 +122,5 @@ def _ignore(_line: str) -> None:
 
 
 def _reason(error: automation.CommandError) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if "error:" in line]
+    lines = [line.strip() for line in str(error).splitlines() if line.strip().startswith("error:")]
     return "; ".join(dict.fromkeys(lines))[:800] or " ".join(str(error).split())[-800:]

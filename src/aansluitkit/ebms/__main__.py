@@ -1,0 +1,71 @@
+"""``python -m aansluitkit.ebms --settings FILE``: runs until it is told to stop.
+
+Exit status: 0 stopped, 1 it could not run, 2 the settings are wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+from aansluitkit.ebms.server import Server
+from aansluitkit.ebms.settings import Settings, read_settings
+from aansluitkit.errors import KitError
+
+log = logging.getLogger("aansluitkit.ebms")
+
+
+def main() -> int:
+    """Run one node."""
+    parser = argparse.ArgumentParser(prog="aansluitkit-adapter", description="ebMS 2.0 adapter")
+    parser.add_argument("--settings", type=Path, required=True, help="the settings file (YAML)")
+    path = parser.parse_args().settings
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    try:
+        settings = read_settings(path)
+    except KitError as error:
+        return _fail(error, 2)
+    try:
+        asyncio.run(_run(settings))
+    except KitError as error:
+        return _fail(error, 1)
+    return 0
+
+
+def _fail(error: KitError, status: int) -> int:
+    print(f"aansluitkit-adapter: {error}", file=sys.stderr)
+    return status
+
+
+async def _run(settings: Settings) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    server = Server(settings)
+    try:
+        await server.start()
+        _notify("READY=1")
+        log.info("node %s is ready", settings.node)
+        await stop.wait()
+        _notify("STOPPING=1")
+    finally:
+        await server.stop()
+
+
+def _notify(state: str) -> None:
+    """Tell systemd (sd_notify(3)), where it started us."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if address:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as connection:
+            connection.sendto(state.encode(), address.replace("@", "\0", 1) if address[0] == "@" else address)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,141 @@
+"""Posting a message to the partner, and saying at which hop it failed."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import ssl
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from aansluitkit.ebms.errors import HopError
+from aansluitkit.ebms.message import CONTENT_TYPE, SOAP_ACTION, fault_reason
+
+CONNECT_SECONDS = 10
+EXCHANGE_SECONDS = 60
+MAXIMUM_REPLY = 20 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came back in the same exchange; ``body`` is empty when the answer is to come on its own."""
+
+    content_type: str
+    body: bytes
+
+
+class Client:
+    """Two-way TLS to the partner; ``address`` is used instead of what the name resolves to."""
+
+    def __init__(self, context: ssl.SSLContext, address: str | None = None) -> None:
+        resolver = _Fixed(address) if address else None
+        connector = aiohttp.TCPConnector(ssl=context, family=socket.AF_INET, resolver=resolver, limit=64)
+        timeout = aiohttp.ClientTimeout(total=EXCHANGE_SECONDS, sock_connect=CONNECT_SECONDS)
+        self._session = aiohttp.ClientSession(connector=connector, timeout=timeout)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._session.close()
+
+    async def post(self, endpoint: str, envelope: bytes) -> Reply:
+        """Post ``envelope`` to ``endpoint``.
+
+        Raises:
+            HopError: when no ebMS answer came; ``hop`` says where it failed.
+        """
+        headers = {"Content-Type": CONTENT_TYPE, "SOAPAction": SOAP_ACTION}
+        try:
+            async with self._session.post(endpoint, data=envelope, headers=headers, allow_redirects=False) as response:
+                body = await response.content.read(MAXIMUM_REPLY)
+                return _reply(endpoint, response, body)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise _at_hop(endpoint, error) from error
+
+
+def _reply(endpoint: str, response: aiohttp.ClientResponse, body: bytes) -> Reply:
+    if 200 <= response.status < 300:
+        return Reply(response.headers.get("Content-Type", ""), body.strip())
+    reason = fault_reason(body) if body else None
+    if reason:
+        raise HopError("cpa", f"{endpoint} refuses the message: {reason}")
+    raise HopError("http", f"{endpoint} answers with HTTP status {response.status}, which is not of an ebMS adapter")
+
+
+def _at_hop(endpoint: str, error: Exception) -> HopError:
+    host = urlsplit(endpoint).netloc
+    cause = getattr(error, "os_error", None) or error.__cause__ or error
+    tls = next((found for found in (error, cause) if isinstance(found, ssl.SSLError)), None)
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return HopError("dns", f"the name of {host} does not resolve: {cause}")
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        refused = _verification(error.certificate_error)
+        return HopError("tls_server", f"the certificate of {host} is not accepted: {refused}")
+    if tls is not None or "ALERT" in str(error):
+        return _at_tls(host, tls or error)
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return HopError("firewall", f"{host} does not answer within {CONNECT_SECONDS} s: a firewall drops the packets")
+    if isinstance(error, TimeoutError):
+        return HopError("http", f"{host} gives no HTTP answer within {EXCHANGE_SECONDS} s")
+    return _at_socket(host, error, getattr(cause, "errno", None))
+
+
+def _at_socket(host: str, error: Exception, number: int | None) -> HopError:
+    if number == errno.ECONNREFUSED:
+        return HopError("load_balancer", f"{host} refuses the connection: nothing listens there")
+    if number in (errno.EHOSTUNREACH, errno.ENETUNREACH):
+        return HopError("route", f"there is no route to {host}")
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return HopError("load_balancer", f"{host} closes the connection before TLS: no adapter behind it is up")
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return HopError("http", f"{host} closes the connection without an answer")
+    # The alert that says so can be lost: the server closes while our request is under way.
+    return HopError("tls_client", f"{host} breaks off after the TLS handshake: it refuses our certificate")
+
+
+def _at_tls(host: str, error: Exception) -> HopError:
+    """TLS 1.3 tells that our certificate is refused only when we read."""
+    if "ALERT" in str(getattr(error, "reason", "")) + str(error):
+        return HopError("tls_client", f"{host} refuses our certificate or TLS parameters: {_short(error)}")
+    return HopError("tls_server", f"TLS with {host} fails: {_short(error)}")
+
+
+def _verification(error: Exception) -> str:
+    return str(getattr(error, "verify_message", "") or _short(error))
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(getattr(error, "reason", "") or error).replace("_", " ").split()).lower()[:200]
+
+
+class _Fixed(AbstractResolver):
+    """Gives one address for every name: to try a host before its name is published."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        await asyncio.sleep(0)
+        return [
+            ResolveResult(
+                hostname=host, host=self._address, port=port, family=family, proto=0, flags=socket.AI_NUMERICHOST
+            )
+        ]
+
+    async def close(self) -> None:
+        await asyncio.sleep(0)

@@ -1,0 +1,94 @@
+"""The adapter's settings file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, FilePath, ValidationError
+
+from aansluitkit.errors import KitError
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class EbmsSettings(_Settings):
+    """Where messages come in; ``trust_file`` has the roots of those who may connect."""
+
+    address: str
+    port: Port
+    path: Annotated[str, Field(pattern="^/.")]
+    certificate_file: FilePath
+    key_file: FilePath
+    trust_file: FilePath
+    maximum_body_bytes: Annotated[int, Field(ge=1024)] = 20 * 1024 * 1024
+
+
+class RestSettings(_Settings):
+    """Where applications and administrators come in."""
+
+    address: str
+    port: Port
+    certificate_file: FilePath
+    key_file: FilePath
+    user: Annotated[str, Field(min_length=1)]
+    password_file: FilePath
+
+
+class HealthSettings(_Settings):
+    """Where the load balancer asks."""
+
+    address: str
+    port: Port
+
+
+class Settings(_Settings):
+    """Everything; ``domain`` stands behind the @ of message ids, ``node`` names this process in logs."""
+
+    node: Annotated[str, Field(min_length=1)]
+    domain: Annotated[str, Field(min_length=1)]
+    database: str
+    database_password_file: FilePath | None = None
+    ebms: EbmsSettings
+    rest: RestSettings
+    health: HealthSettings
+    pong_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 30
+
+    @property
+    def database_password(self) -> str | None:
+        """The password, or None when the database wants none."""
+        return read_secret(self.database_password_file) if self.database_password_file else None
+
+
+def read_secret(path: Path) -> str:
+    """The secret in ``path``, without the line's end."""
+    return path.read_text(encoding="utf-8").rstrip("\n")
+
+
+def read_settings(path: Path) -> Settings:
+    """Read the settings in ``path``.
+
+    Raises:
+        KitError: when the file can't be read or a setting is wrong; one line per setting.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise KitError(f"{path} can't be read: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise KitError(f"{path} is no YAML: {' '.join(str(error).split())}") from error
+    try:
+        return Settings.model_validate(content)
+    except ValidationError as error:
+        raise KitError("\n".join(_told(path, detail) for detail in error.errors())) from error
+
+
+def _told(path: Path, detail: object) -> str:
+    assert isinstance(detail, dict)  # noqa: S101 - for the type checker
+    place = ".".join(str(part) for part in detail["loc"]) or "the whole file"
+    return f"{path}: {place}: {detail['msg']}"

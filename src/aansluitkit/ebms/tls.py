@@ -1,0 +1,39 @@
+"""TLS as Digikoppeling demands it: two-way, 1.2 and 1.3, and of NCSC's guideline only what is good or sufficient."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+# TLSCIPH001 with NCSC TLS 2025-05: ECDHE with an AEAD; DHE and CBC are to be phased out and so forbidden.
+CIPHERS = ":".join(
+    f"ECDHE-{authentication}-{cipher}"
+    for cipher in ("AES256-GCM-SHA384", "CHACHA20-POLY1305", "AES128-GCM-SHA256")
+    for authentication in ("ECDSA", "RSA")
+)
+
+
+def server_context(certificate: Path, key: Path, trust: Path | None) -> ssl.SSLContext:
+    """Context of a server; with ``trust`` every client must show a certificate that ends in one of its roots."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    _restrict(context)
+    context.load_cert_chain(certificate, key)
+    if trust:
+        context.load_verify_locations(trust)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def client_context(certificate: Path, key: Path, trust: Path) -> ssl.SSLContext:
+    """Context of a client that shows its certificate, and checks the server's name and chain."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    _restrict(context)
+    context.load_cert_chain(certificate, key)
+    context.load_verify_locations(trust)
+    return context
+
+
+def _restrict(context: ssl.SSLContext) -> None:
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(CIPHERS)
+    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
