@@ -100,10 +100,8 @@ def _at_socket(host: str, error: Exception, number: int | None) -> HopError:
         return HopError("route", f"there is no route to {host}")
     if isinstance(error, aiohttp.ClientConnectorError):
         return HopError("load_balancer", f"{host} closes the connection before TLS: no adapter behind it is up")
-    if isinstance(error, aiohttp.ServerDisconnectedError):
-        return HopError("http", f"{host} closes the connection without an answer")
-    # The alert that says so can be lost: the server closes while our request is under way.
-    return HopError("tls_client", f"{host} breaks off after the TLS handshake: it refuses our certificate")
+    # TLS 1.3 refuses a client after the handshake, and the alert that says so is lost when our request is under way.
+    return HopError("tls_client", f"{host} breaks off after the TLS handshake: it does not take our certificate")
 
 
 def _at_tls(host: str, error: Exception) -> HopError:

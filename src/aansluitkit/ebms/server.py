@@ -18,6 +18,7 @@ from aansluitkit.ebms.certificates import valid_until
 from aansluitkit.ebms.client import Client
 from aansluitkit.ebms.errors import HopError
 from aansluitkit.ebms.handler import Delivery, Handler
+from aansluitkit.ebms.handshake import tell_refusals
 from aansluitkit.ebms.rest import rest_application
 from aansluitkit.ebms.settings import Settings, read_secret
 from aansluitkit.ebms.store import RETENTION, Store, open_store
@@ -44,6 +45,7 @@ class Server:
         Raises:
             KitError: when the database can't be reached, a certificate can't be used or an address is taken.
         """
+        tell_refusals()
         settings = self._settings
         self._store = await asyncio.to_thread(open_store, settings.database, settings.database_password)
         self._stack.callback(self._store.close)

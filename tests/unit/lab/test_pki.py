@@ -16,11 +16,9 @@ from aansluitkit.lab.pki import ENDPOINT, FOREIGN, PARTNER, TRIAL_POLICY, WRONG_
 LAB = Path(__file__).parents[3] / "inventories/lab"
 
 
-@pytest.fixture(scope="session", params=list(Generation))
-def pki(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Generation, Path]:
-    folder = tmp_path_factory.mktemp("pki") / request.param
-    make_pki(load_connection(LAB), request.param, folder, lambda _: None)
-    return request.param, folder
+@pytest.fixture(params=list(Generation))
+def pki(request: pytest.FixtureRequest) -> tuple[Generation, Path]:
+    return request.param, request.getfixturevalue(f"pki_{request.param}")
 
 
 def openssl_verify(chain: Path, trust: Path) -> subprocess.CompletedProcess[str]:
