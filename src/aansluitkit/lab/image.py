@@ -23,6 +23,7 @@ PACKAGES = (
     "dbus",
     "python3",
     "python3-venv",
+    "python3-apt",
     "openssh-server",
     "sudo",
     "iproute2",

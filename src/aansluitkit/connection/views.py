@@ -1,0 +1,152 @@
+"""What each host has to know of the connection: plain data for the playbooks.
+
+Decisions are made here, out of the model; a playbook hands them to its roles and adds nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aansluitkit.connection.flows import flows_of
+from aansluitkit.connection.model import HTTPS_PORT, Component, Connection, Host
+
+CERTIFICATES = "/etc/aansluitkit/certificates"
+DATABASE = "ebms_adapter"  # name of the database, and of its owner
+
+
+def views(connection: Connection) -> dict[str, dict[str, Any]]:
+    """The view of every host, by name; JSON types alone."""
+    return {host.name: _view(connection, host) for host in connection.hosts.values()}
+
+
+def _view(connection: Connection, host: Host) -> dict[str, Any]:
+    makers = {
+        Component.FIREWALL: ("firewall", _firewall),
+        Component.NAME_SERVER: ("dns", _dns),
+        Component.LOAD_BALANCER: ("load_balancer", _load_balancer),
+        Component.DATABASE: ("database", _database),
+        Component.ADAPTER: ("adapter", _adapter),
+        Component.PARTNER: ("adapter", _partner),
+    }
+    parts = {
+        makers[component][0]: makers[component][1](connection, host)
+        for component in host.components
+        if component in makers
+    }
+    server = connection.host_of(Component.NAME_SERVER)
+    outside = Component.PARTNER in host.components
+    return {
+        "name": connection.name,
+        "environment": connection.environment.value,
+        "domain": connection.domain,
+        "certificates_folder": CERTIFICATES,
+        "resolver": str(connection.inbound_address if outside else server.address),
+        **parts,
+    }
+
+
+def _firewall(connection: Connection, host: Host) -> dict[str, Any]:
+    outside = next(
+        name
+        for name, zone in connection.zones.items()
+        if connection.inbound_address in zone.network and name in host.addresses
+    )
+    return {
+        "addresses": [
+            {"interface": outside, "address": str(address)}
+            for address in (connection.inbound_address, connection.outbound_address)
+        ],
+        "flows": [
+            {
+                "id": flow.id,
+                "to_firewall": flow.destination == host.name,
+                "sources": [str(network) for network in flow.source_networks],
+                "destinations": [str(network) for network in flow.destination_networks],
+                "protocol": flow.protocol,
+                "port": flow.port,
+                "published_address": str(flow.published_address or ""),
+                "outbound_address": str(flow.outbound_address or ""),
+            }
+            for flow in flows_of(connection)
+            if flow.source != host.name
+        ],
+    }
+
+
+def _dns(connection: Connection, host: Host) -> dict[str, Any]:
+    domain = connection.domain
+    inside = [entry for entry in connection.hosts.values() if Component.PARTNER not in entry.components]
+    own = [{"name": connection.host_name, "address": str(connection.inbound_address)}]
+    own += [{"name": connection.name_of(entry), "address": str(entry.address)} for entry in inside]
+    zones = [{"name": domain, "server": connection.name_of(host), "records": own}]
+    if connection.hosts_of(Component.PARTNER):
+        partner = connection.partner
+        zones.append(
+            {
+                "name": partner.host_name.partition(".")[2],
+                "server": connection.name_of(host),
+                "records": [{"name": partner.host_name, "address": str(partner.inbound_addresses[0])}],
+            }
+        )
+    recursive = sorted({str(connection.zones[entry.zone].network) for entry in inside})
+    return {"address": str(host.address), "zones": zones, "recursive_networks": recursive}
+
+
+def _load_balancer(connection: Connection, host: Host) -> dict[str, Any]:
+    return {
+        "address": str(host.address),
+        "port": HTTPS_PORT,
+        "server_name": connection.host_name,
+        "servers": [
+            {
+                "name": adapter.name,
+                "address": str(adapter.address),
+                "port": connection.ports.ebms,
+                "health_port": connection.ports.health,
+            }
+            for adapter in connection.hosts_of(Component.ADAPTER)
+        ],
+    }
+
+
+def _database(connection: Connection, host: Host) -> dict[str, Any]:
+    return {
+        "address": str(host.address),
+        "port": connection.ports.database,
+        "name": DATABASE,
+        "clients": [str(adapter.address) for adapter in connection.hosts_of(Component.ADAPTER)],
+    }
+
+
+def _adapter(connection: Connection, host: Host) -> dict[str, Any]:
+    server = connection.name_of(connection.host_of(Component.DATABASE))
+    place = f"{DATABASE}@{server}:{connection.ports.database}/{DATABASE}"
+    checked = f"sslmode=verify-full&sslrootcert={CERTIFICATES}/internal-trust.pem"
+    return {
+        **_msh(connection, host),
+        "domain": connection.host_name,
+        "database": f"postgresql+psycopg://{place}?{checked}",
+        "ebms_port": connection.ports.ebms,
+        "path": connection.path,
+    }
+
+
+def _partner(connection: Connection, host: Host) -> dict[str, Any]:
+    return {
+        **_msh(connection, host),
+        "domain": connection.partner.host_name,
+        "database": "sqlite:////var/lib/aansluitkit/adapter.db",
+        "ebms_port": HTTPS_PORT,
+        "path": connection.partner.path,
+    }
+
+
+def _msh(connection: Connection, host: Host) -> dict[str, Any]:
+    return {
+        "node": host.name,
+        "name": connection.name_of(host),
+        "address": str(host.address),
+        "rest_port": connection.ports.rest,
+        "health_port": connection.ports.health,
+        "cpa": connection.cpa.id,
+    }
