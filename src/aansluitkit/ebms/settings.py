@@ -84,6 +84,8 @@ def read_settings(path: Path) -> Settings:
         raise KitError(f"{path} is no YAML: {' '.join(str(error).split())}") from error
     try:
         return Settings.model_validate(content)
+    except OSError as error:
+        raise KitError(f"{path}: {error.filename} can't be read: {error.strerror}") from error
     except ValidationError as error:
         raise KitError("\n".join(_told(path, detail) for detail in error.errors())) from error
 
