@@ -73,7 +73,7 @@ def verify(
     """Prove that what is deployed is what was declared: DNS, flows, two-way TLS, CPA, Ping and Pong."""
     from aansluitkit.verification import Result, show, verify, write_html  # noqa: PLC0415
 
-    console = Console()
+    console = Console(file=sys.stdout)
     report = verify(inventory, lambda found: show(console, found), only)
     if json_file:
         json_file.write_text(json.dumps(report.as_json(), indent=2) + "\n", encoding="utf-8")

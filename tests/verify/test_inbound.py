@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from aansluitkit.connection import Component, Connection, Host
 from aansluitkit.connection.model import HTTPS_PORT
+from aansluitkit.connection.views import CERTIFICATES
+from aansluitkit.ebms.cpa import PartyId
+from aansluitkit.ebms.message import CONTENT_TYPE, PING, SOAP_ACTION, build, fault_reason, request
 from aansluitkit.verification.site import Site, unproved
 
 PATH = "inbound"
-CERTIFICATES = "/etc/aansluitkit/certificates"
-REDEPLOY = "run ansible-playbook -i {inventory} playbooks/site.yml --limit {host}"
-
-
-@pytest.fixture(scope="session")
-def partner(connection: Connection) -> Host:
-    """The partner's host, where it is ours to ask: in the lab."""
-    hosts = connection.hosts_of(Component.PARTNER)
-    if not hosts:
-        pytest.skip(f"{connection.partner.name} is not ours to run checks on: ask it for a Ping")
-    return hosts[0]
-
-
-def redeploy(site: Site, component: Component) -> str:
-    """What to do when a host of ``component`` is not as declared."""
-    host = site.connection.host_of(component).name
-    return REDEPLOY.format(inventory=site.inventory, host=host)
+OIN_TYPE = "urn:osb:oin"
 
 
 @pytest.mark.check(PATH, "dns")
@@ -39,7 +27,7 @@ def test_endpoint_resolves(site: Site, connection: Connection, partner: Host) ->
         unproved(
             f"name server {server.name}: {connection.host_name} resolves to {answer['addresses'] or 'nothing'} for the "
             f"partner, {connection.inbound_address} was declared (connection_inbound_address)",
-            redeploy(site, Component.NAME_SERVER),
+            site.redeploy(connection.host_of(Component.NAME_SERVER).name),
             connection.contacts.network_operator,
         )
 
@@ -47,37 +35,32 @@ def test_endpoint_resolves(site: Site, connection: Connection, partner: Host) ->
 @pytest.mark.check(PATH, "route")
 def test_firewall_holds_inbound_address(site: Site, connection: Connection, partner: Host) -> None:
     """The firewall carries the inbound address and forwards packets."""
-    firewall = site.host(connection.host_of(Component.FIREWALL))
+    firewall = site.host(connection.host_of(Component.FIREWALL).name)
     addresses = firewall.check_output("ip -4 -o address show")
     if f" {connection.inbound_address}/" not in addresses:
         unproved(
             f"firewall {connection.host_of(Component.FIREWALL).name} does not carry {connection.inbound_address} "
             "(connection_inbound_address), so the partner's packets have no way in",
-            redeploy(site, Component.FIREWALL),
+            site.redeploy(connection.host_of(Component.FIREWALL).name),
             connection.contacts.network_operator,
         )
     if firewall.sysctl("net.ipv4.ip_forward") != 1:
         unproved(
             f"firewall {connection.host_of(Component.FIREWALL).name} does not forward packets (net.ipv4.ip_forward)",
-            redeploy(site, Component.FIREWALL),
+            site.redeploy(connection.host_of(Component.FIREWALL).name),
             connection.contacts.network_operator,
         )
-
-
-def connect(site: Site, source: Host, address: Any, port: int) -> str:
-    """How a TCP connection from ``source`` ends."""
-    return str(site.probe(source, "connect", targets=[[str(address), port]])["outcomes"][0])
 
 
 @pytest.mark.check(PATH, "firewall")
 def test_firewall_lets_partner_in(site: Site, connection: Connection, partner: Host) -> None:
     """The firewall lets the partner's connections to the inbound address through."""
-    outcome = connect(site, partner, connection.inbound_address, HTTPS_PORT)
+    outcome = site.connect(partner, connection.inbound_address, HTTPS_PORT)
     if outcome not in ("open", "refused"):
         unproved(
             f"firewall {connection.host_of(Component.FIREWALL).name}: flow ebms-inbound is {outcome}: nothing answers "
             f"{partner.name} on {connection.inbound_address}:{HTTPS_PORT}",
-            redeploy(site, Component.FIREWALL),
+            site.redeploy(connection.host_of(Component.FIREWALL).name),
             connection.contacts.network_operator,
         )
 
@@ -85,11 +68,11 @@ def test_firewall_lets_partner_in(site: Site, connection: Connection, partner: H
 @pytest.mark.check(PATH, "load_balancer")
 def test_load_balancer_listens(site: Site, connection: Connection, partner: Host) -> None:
     """The load balancer takes the partner's connections."""
-    outcome = connect(site, partner, connection.inbound_address, HTTPS_PORT)
+    outcome = site.connect(partner, connection.inbound_address, HTTPS_PORT)
     if outcome != "open":
         unproved(
             f"load balancer {connection.host_of(Component.LOAD_BALANCER).name} refuses connections to {HTTPS_PORT}",
-            redeploy(site, Component.LOAD_BALANCER),
+            site.redeploy(connection.host_of(Component.LOAD_BALANCER).name),
             connection.contacts.platform_operator,
         )
 
@@ -99,7 +82,7 @@ def test_load_balancer_reaches(site: Site, connection: Connection, adapter: Host
     """The load balancer reaches the adapter node."""
     balancer = connection.host_of(Component.LOAD_BALANCER)
     for port in (connection.ports.ebms, connection.ports.health):
-        outcome = connect(site, balancer, adapter.address, port)
+        outcome = site.connect(balancer, adapter.address, port)
         if outcome != "open":
             cause = (
                 "the adapter does not listen"
@@ -109,7 +92,7 @@ def test_load_balancer_reaches(site: Site, connection: Connection, adapter: Host
             )
             unproved(
                 f"load balancer {balancer.name} can't reach adapter {adapter.name} on port {port}: {cause}",
-                REDEPLOY.format(inventory=site.inventory, host=adapter.name),
+                site.redeploy(adapter.name),
                 connection.contacts.platform_operator,
             )
 
@@ -139,7 +122,7 @@ def test_server_certificate_is_trusted(site: Site, connection: Connection, partn
         unproved(
             f"server certificate of {connection.host_name}: the partner refuses it: {answer['error']}",
             "see certificate.pem of the adapter nodes (whole chain below the root, name, dates), then "
-            + redeploy(site, Component.ADAPTER),
+            + site.redeploy(connection.host_of(Component.ADAPTER).name),
             connection.contacts.platform_operator,
         )
 
@@ -151,7 +134,8 @@ def test_partner_certificate_is_accepted(site: Site, connection: Connection, par
     if answer["layer"] != "http":
         unproved(
             f"client certificate of {connection.partner.name}: the adapter refuses it: {answer['error']}",
-            "see trust.pem of the adapter nodes (the partner's root), then " + redeploy(site, Component.ADAPTER),
+            "see trust.pem of the adapter nodes (the partner's root), then "
+            + site.redeploy(connection.host_of(Component.ADAPTER).name),
             connection.contacts.platform_operator,
         )
 
@@ -165,7 +149,7 @@ def test_stranger_is_refused(site: Site, connection: Connection, partner: Host, 
         unproved(
             f"adapter: a client with certificate '{stranger}' came to layer {answer['layer']}; TLS must refuse it",
             "see trust.pem of the adapter nodes, which may hold the partner's root alone, then "
-            + redeploy(site, Component.ADAPTER),
+            + site.redeploy(connection.host_of(Component.ADAPTER).name),
             connection.contacts.platform_operator,
         )
 
@@ -174,10 +158,70 @@ def test_stranger_is_refused(site: Site, connection: Connection, partner: Host, 
 def test_adapter_answers(site: Site, connection: Connection, partner: Host) -> None:
     """The adapter answers HTTP at the endpoint's path."""
     answer = exchange(site, partner, method="POST", body="<not-ebms/>", headers={"Content-Type": "text/xml"})
-    if answer["status"] == 404 or not 400 <= answer["status"] < 600:
+    if answer.get("status") == 404 or not 400 <= answer.get("status", 0) < 600:
         unproved(
-            f"adapter: POST {connection.endpoint} of something that is no ebMS gives HTTP {answer['status']}; "
-            "a refusal by the adapter was expected",
-            "see the path of connection_endpoint, then " + redeploy(site, Component.ADAPTER),
+            f"adapter: POST {connection.endpoint} of something that is no ebMS gives "
+            f"{answer.get('status') or answer['error']}; a refusal by the adapter was expected",
+            "see the path of connection_endpoint, then " + site.redeploy(connection.host_of(Component.ADAPTER).name),
+            connection.contacts.platform_operator,
+        )
+
+
+def post_ping(site: Site, partner: Host, credentials: str) -> dict[str, Any]:
+    """The partner's Ping, with the certificate in folder ``credentials``."""
+    connection = site.connection
+    sender, receiver = (PartyId(party.oin, OIN_TYPE) for party in (connection.partner, connection.organisation))
+    envelope = build(request(sender, receiver, connection.cpa.id, PING, connection.partner.host_name))
+    headers = {"Content-Type": CONTENT_TYPE, "SOAPAction": SOAP_ACTION}
+    return exchange(site, partner, credentials, method="POST", body=envelope.decode(), headers=headers)
+
+
+@pytest.mark.check(PATH, "cpa")
+def test_cpa_admits_partner(site: Site, connection: Connection, partner: Host) -> None:
+    """The CPA that our adapter has names the partner and its OIN: a Ping of the partner is taken."""
+    answer = post_ping(site, partner, CERTIFICATES)
+    if answer.get("status") not in (200, 204):
+        reason = fault_reason(str(answer.get("body", "")).encode()) or answer.get("error") or answer.get("status")
+        unproved(
+            f"CPA {connection.cpa.id}: our adapter refuses the partner's Ping: {reason}",
+            f"run ansible-playbook -i {site.inventory} playbooks/cpa.yml",
+            connection.contacts.platform_operator,
+        )
+
+
+@pytest.mark.check(PATH, "cpa")
+def test_wrong_oin_is_refused(site: Site, connection: Connection, partner: Host, refused: str) -> None:
+    """A certificate of the trusted authority with an OIN that the CPA does not name is refused by the adapter."""
+    answer = post_ping(site, partner, f"{refused}/refused-wrong-oin")
+    reason = fault_reason(str(answer.get("body", "")).encode()) or ""
+    if answer["layer"] != "http" or answer["status"] != 500 or "OIN" not in reason:
+        unproved(
+            f"adapter: a Ping with a certificate of another OIN came to layer {answer['layer']} with status "
+            f"{answer.get('status')}; a refusal that names the OIN was expected",
+            "see that the adapter checks the OIN of client certificates against the CPA",
+            connection.contacts.platform_operator,
+        )
+
+
+@pytest.mark.check(PATH, "ping")
+def test_ping_is_taken(connection: Connection, partner: Host, ping: Callable[[Host], tuple[str, str]]) -> None:
+    """Our adapter takes the Ping of the partner's adapter."""
+    hop, reason = ping(partner)
+    if hop not in ("", "pong"):
+        unproved(
+            f"Ping from {connection.partner.name} to us failed at hop {hop}: {reason}",
+            "see that both sides have the same CPA",
+            connection.partner.contact,
+        )
+
+
+@pytest.mark.check(PATH, "pong")
+def test_pong_goes_back(connection: Connection, partner: Host, ping: Callable[[Host], tuple[str, str]]) -> None:
+    """Our Pong reaches the partner and answers its Ping: RefToMessageId, parties, CPAId, conversation."""
+    hop, reason = ping(partner)
+    if hop:
+        unproved(
+            f"Pong to {connection.partner.name}: {reason}",
+            "see the outbound path, over which our adapter sends its Pong",
             connection.contacts.platform_operator,
         )

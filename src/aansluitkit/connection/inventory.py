@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,26 @@ def build_connection(shared: dict[str, Any], hosts: dict[str, Any], folder: Path
     return connection
 
 
+def host_variables(inventory: Path, prefix: str) -> dict[str, dict[str, Any]]:
+    """The variables of each host that begin with ``prefix``, templated as ansible-playbook would.
+
+    Raises:
+        InventoryError: when Ansible can't read the inventory.
+    """
+    return {name: variables for name, _, variables in _hosts(inventory / INVENTORY_FILE, prefix)}
+
+
 def _read(hosts_file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    shared: dict[str, Any] = {}
+    hosts: dict[str, Any] = {}
+    for name, groups, variables in _hosts(hosts_file, PREFIX):
+        hosts[name] = host_entry(name, groups, variables)
+        shared = variables
+    return shared, hosts
+
+
+def _hosts(hosts_file: Path, prefix: str) -> Iterator[tuple[str, list[str], dict[str, Any]]]:
+    """Name, groups and variables of each host."""
     # Imported here: the adapter's hosts have no Ansible.
     from ansible.errors import AnsibleError  # noqa: PLC0415
     from ansible.inventory.manager import InventoryManager  # noqa: PLC0415
@@ -67,17 +87,13 @@ def _read(hosts_file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     try:
         manager = InventoryManager(loader=loader, sources=[str(hosts_file)])
         variables = VariableManager(loader=loader, inventory=manager)
-        shared: dict[str, Any] = {}
-        hosts: dict[str, Any] = {}
         for host in manager.get_hosts():
             raw = variables.get_vars(host=host, include_hostvars=False)
-            own = {key: value for key, value in raw.items() if key.startswith(PREFIX)}
+            own = {key: value for key, value in raw.items() if key.startswith(prefix)}
             plain = _plain(Templar(loader=loader, variables=raw).template(own))
-            hosts[host.name] = host_entry(host.name, [group.name for group in host.groups], plain)
-            shared = plain
+            yield host.name, [group.name for group in host.groups], plain
     except AnsibleError as error:
         raise InventoryError([Problem(str(hosts_file.parent), INVENTORY_FILE, _one_line(error))]) from error
-    return shared, hosts
 
 
 def host_entry(name: str, groups: list[str], variables: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator
 import pytest
 
 from aansluitkit.connection import Component, Connection, Flow, Host, flows_of
+from aansluitkit.errors import KitError
 from aansluitkit.verification.checks import HOPS, Check, Report, Result
 from aansluitkit.verification.site import Site, Unproved
 
@@ -32,9 +33,11 @@ class Verification:
         return self.connection
 
     @pytest.fixture(scope="session", name="site")
-    def site_fixture(self) -> Site:
+    def site_fixture(self) -> Generator[Site, None, None]:
         """The live hosts."""
-        return Site(self.connection, self.inventory)
+        site = Site(self.connection, self.inventory)
+        yield site
+        site.close()
 
     def pytest_configure(self, config: pytest.Config) -> None:
         """Declare the marker."""
@@ -53,9 +56,9 @@ class Verification:
             metafunc.parametrize("source", sources, ids=[host.name for host in sources])
 
     def _can_try(self, flow: Flow) -> bool:
-        """TCP alone answers; management's own flows are proved by every check that runs over them."""
+        """TCP alone answers, from a host that is ours; management's flows are proved by every check over them."""
         managers = {host.name for host in self.connection.hosts_of(Component.MANAGEMENT)}
-        return flow.protocol == "tcp" and flow.source not in managers
+        return flow.protocol == "tcp" and flow.source in {*self.connection.hosts, "partner"} - managers
 
     def _is_guest(self, host: Host) -> bool:
         return not {Component.FIREWALL, Component.MANAGEMENT} & set(host.components)
@@ -114,6 +117,6 @@ def _message(item: pytest.Item, result: Result, call: pytest.CallInfo[None]) -> 
     if result is Result.PASSED or call.excinfo is None:
         return (getattr(item, "obj", None).__doc__ or item.name).strip().splitlines()[0]
     error = call.excinfo.value
-    if isinstance(error, Unproved | pytest.skip.Exception):
+    if isinstance(error, Unproved | KitError | pytest.skip.Exception):
         return str(error)
     return f"the check itself failed: {type(error).__name__}: {' '.join(str(error).split())[:500]}"

@@ -1,7 +1,7 @@
 """What a check does on a host: standard library only, because hosts have nothing else.
 
 Called with one argument, a JSON request in base64; prints one JSON answer. ``do`` names the function. Nothing is
-written, nothing is sent but what the request says, and every wait has a bound (``timeout``, seconds).
+sent but what the request says, and every wait has a bound (``timeout``, seconds).
 """
 
 import base64
@@ -9,6 +9,8 @@ import concurrent.futures
 import errno
 import http.client
 import json
+import pathlib
+import shutil
 import socket
 import ssl
 import subprocess
@@ -42,7 +44,7 @@ def _connect(address, port, timeout):
 
 def connect(targets, timeout=2, **_):
     """Try TCP to each ``[address, port]``: open, refused (a host answered no), filtered (nothing) or unreachable."""
-    with concurrent.futures.ThreadPoolExecutor(max_workers=32) as pool:
+    with concurrent.futures.ThreadPoolExecutor(max_workers=128) as pool:
         return {"outcomes": list(pool.map(lambda target: _connect(target[0], target[1], timeout), targets))}
 
 
@@ -117,10 +119,36 @@ def tls(
         secure.close()
 
 
+def rest(user, password_file, method="GET", path="/", **request):
+    """One request to an adapter's REST interface; the password is read here and travels no other way."""
+    password = pathlib.Path(password_file).read_text().rstrip("\n")
+    token = base64.b64encode(f"{user}:{password}".encode()).decode()
+    headers = {"Authorization": f"Basic {token}", "Accept": "*/*"}
+    return tls(method=method, path=path, headers=headers, **request)
+
+
+def store(files, **_):
+    """Write ``files`` (path: content) for this user alone."""
+    for name, content in files.items():
+        path = pathlib.Path(name)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(content)
+    return {}
+
+
+def discard(folder, **_):
+    """Remove ``folder``."""
+    shutil.rmtree(folder, ignore_errors=True)
+    return {}
+
+
 def main():
     """Answer the request of the command line."""
     request = json.loads(base64.b64decode(sys.argv[-1]))
-    act = {function.__name__: function for function in (resolve, connect, peer_seen, peers, tls)}[request.pop("do")]
+    act = {function.__name__: function for function in (resolve, connect, peer_seen, peers, tls, rest, store, discard)}[
+        request.pop("do")
+    ]
     print(json.dumps(act(**request)))
 
 

@@ -19,7 +19,9 @@ _STYLE = {Result.PASSED: "green", Result.FAILED: "bold red", Result.SKIPPED: "ye
 def show(console: Console, check: Check) -> None:
     """Print ``check`` as one line: result, hop, what."""
     style = _STYLE[check.result]
-    console.print(f"  [{style}]{check.result:<7}[/] {check.hop:<13} {escape(check.id)}: {escape(check.message)}")
+    console.print(
+        f"  [{style}]{check.result:<7}[/] {check.hop:<13} {escape(check.id)}: {escape(check.message)}", soft_wrap=True
+    )
 
 
 def write_html(report: Report, connection: Connection, path: Path) -> None:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import base64
 import json
+import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
 import testinfra
 
 from aansluitkit.connection import Connection, Host
+from aansluitkit.connection.inventory import host_variables
 from aansluitkit.connection.model import Contact
 from aansluitkit.errors import KitError
 
 PROBE = Path(__file__).with_name("probe.py")
+CONTROL_PERSIST = 10  # seconds
 _RUN = "import base64,sys;exec(base64.b64decode(sys.argv[1]))"
 
 
@@ -22,16 +26,49 @@ class Unproved(AssertionError):  # noqa: N818 - a verdict, not an error
 
 
 class Site:
-    """Runs probes on the hosts through Ansible's own connection variables."""
+    """Runs probes on the hosts, over SSH as Ansible's connection variables say."""
 
     def __init__(self, connection: Connection, inventory: str) -> None:
         self.connection = connection
         self.inventory = inventory
         self._probe = base64.b64encode(PROBE.read_bytes()).decode()
+        self._variables = host_variables(Path(inventory), "ansible_")
+        self._sockets = tempfile.TemporaryDirectory(prefix="aansluitkit-")
 
-    def host(self, host: Host) -> Any:
-        """Testinfra's view of ``host``."""
-        return testinfra.get_host(f"ansible://{host.name}?ansible_inventory={self.inventory}")
+    def close(self) -> None:
+        """Remove what was made for the connections."""
+        self._sockets.cleanup()
+
+    @cache  # noqa: B019 - as long as the run
+    def host(self, name: str) -> Any:
+        """Testinfra's view of host ``name``."""
+        variables = self._variables[name]
+        if variables.get("ansible_connection") == "local":
+            return testinfra.get_host("local://")
+        user = f"{variables['ansible_user']}@" if variables.get("ansible_user") else ""
+        return testinfra.get_host(
+            f"ssh://{user}{variables.get('ansible_host', name)}:{variables.get('ansible_port', 22)}",
+            ssh_identity_file=variables.get("ansible_ssh_private_key_file"),
+            ssh_extra_args=variables.get("ansible_ssh_common_args"),
+            controlpath=f"{self._sockets.name}/{name}",
+            controlpersist=CONTROL_PERSIST,
+            sudo=bool(variables.get("ansible_become")),
+        )
+
+    def run(self, host: Host, command: str, *arguments: str) -> Any:
+        """Run ``command`` on ``host``; ``%s`` in it are the arguments, quoted.
+
+        Raises:
+            KitError: when the host can't be reached.
+        """
+        try:
+            return self.host(host.name).run(command, *arguments)
+        except RuntimeError as error:
+            told = getattr(error.args[0], "stderr", "") if error.args else ""
+            raise KitError(
+                f"{host.name} can't be reached by SSH: {' '.join(told.split())[-300:]}; see that it runs, and the "
+                "ansible_ variables of the inventory"
+            ) from error
 
     def probe(self, host: Host, do: str, **request: Any) -> dict[str, Any]:
         """Run one function of the probe on ``host`` and return its answer.
@@ -40,14 +77,19 @@ class Site:
             KitError: when the host can't be reached or the probe does not run there.
         """
         asked = base64.b64encode(json.dumps({"do": do, **request}, default=str).encode()).decode()
-        result = self.host(host).run("python3 -c %s %s %s", _RUN, self._probe, asked)
+        result = self.run(host, "python3 -c %s %s %s", _RUN, self._probe, asked)
         if result.rc != 0:
-            raise KitError(
-                f"the probe did not run on {host.name} (exit {result.rc}): {result.stderr.strip()[-400:]}; "
-                "see that the controller reaches it by SSH"
-            )
+            raise KitError(f"the probe did not run on {host.name} (exit {result.rc}): {result.stderr.strip()[-400:]}")
         answer: dict[str, Any] = json.loads(result.stdout)
         return answer
+
+    def connect(self, source: Host, address: object, port: int) -> str:
+        """How a TCP connection from ``source`` ends: open, refused, filtered or unreachable."""
+        return str(self.probe(source, "connect", targets=[[str(address), port]])["outcomes"][0])
+
+    def redeploy(self, host: str) -> str:
+        """What to do when ``host`` is not as declared."""
+        return f"run ansible-playbook -i {self.inventory} playbooks/site.yml --limit {host}"
 
 
 def unproved(found: str, advice: str, contact: Contact) -> NoReturn:

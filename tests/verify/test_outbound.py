@@ -1,0 +1,193 @@
+"""From us to the partner: what our messages meet, hop by hop."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from aansluitkit.connection import Component, Connection, Host
+from aansluitkit.connection.model import HTTPS_PORT
+from aansluitkit.connection.views import CERTIFICATES
+from aansluitkit.verification.site import Site, unproved
+
+PATH = "outbound"
+SEEN_WITHIN = 10  # seconds
+
+
+def published(connection: Connection) -> str:
+    """The address of the partner's endpoint."""
+    return str(connection.partner.inbound_addresses[0])
+
+
+@pytest.mark.check(PATH, "dns")
+def test_partner_resolves(site: Site, connection: Connection, adapter: Host) -> None:
+    """The adapter's resolver gives the partner's address for its endpoint's name."""
+    answer = site.probe(adapter, "resolve", name=connection.partner.host_name)
+    known = [str(address) for address in connection.partner.inbound_addresses]
+    if not answer["addresses"] or not set(answer["addresses"]) <= set(known):
+        server = connection.host_of(Component.NAME_SERVER).name
+        unproved(
+            f"name server {server}: {connection.partner.host_name} resolves to {answer['addresses'] or 'nothing'} for "
+            f"{adapter.name}, {', '.join(known)} was declared (connection_partner.inbound_addresses)",
+            site.redeploy(server),
+            connection.contacts.network_operator,
+        )
+
+
+@pytest.mark.check(PATH, "route")
+def test_way_out_is_the_firewall(site: Site, connection: Connection, adapter: Host) -> None:
+    """The adapter's way to the partner is the firewall."""
+    gateway = str(connection.gateway(adapter.zone))
+    found = site.run(adapter, "ip route get %s", published(connection)).stdout.strip().splitlines()
+    if not found or f" via {gateway} " not in found[0]:
+        unproved(
+            f"{adapter.name}: the route to {connection.partner.name} is '{found[0] if found else 'none'}', not via the "
+            f"firewall, {gateway}",
+            "set the default route of the host",
+            connection.contacts.network_operator,
+        )
+
+
+@pytest.mark.check(PATH, "firewall")
+def test_firewall_lets_us_out(site: Site, connection: Connection, adapter: Host) -> None:
+    """The firewall lets the adapter's connections to the partner through."""
+    outcome = site.connect(adapter, published(connection), HTTPS_PORT)
+    if outcome not in ("open", "refused"):
+        firewall = connection.host_of(Component.FIREWALL).name
+        unproved(
+            f"firewall {firewall}: flow ebms-outbound-{adapter.name} is {outcome}: nothing answers {adapter.name} on "
+            f"{published(connection)}:{HTTPS_PORT}",
+            f"{site.redeploy(firewall)}; if it persists, the partner's firewall does not know "
+            f"{connection.outbound_address}",
+            connection.contacts.network_operator,
+        )
+
+
+@pytest.mark.check(PATH, "firewall")
+def test_partner_sees_outbound_address(site: Site, connection: Connection, adapter: Host, partner: Host) -> None:
+    """The partner sees the outbound address, which is not the inbound one (seed 4.4.2)."""
+    request = {"address": published(connection), "port": HTTPS_PORT}
+    holding = threading.Thread(target=lambda: site.probe(adapter, "peer_seen", **request))
+    holding.start()
+    seen: list[str] = []
+    until = time.monotonic() + SEEN_WITHIN
+    while str(connection.outbound_address) not in seen and time.monotonic() < until and holding.is_alive():
+        seen += site.probe(partner, "peers", port=HTTPS_PORT)["peers"]
+    holding.join()
+    if str(connection.outbound_address) not in seen:
+        firewall = connection.host_of(Component.FIREWALL).name
+        unproved(
+            f"firewall {firewall}: {connection.partner.name} sees {', '.join(sorted(set(seen))) or 'nobody'}, not "
+            f"{connection.outbound_address} (connection_outbound_address)",
+            site.redeploy(firewall),
+            connection.contacts.network_operator,
+        )
+
+
+@pytest.mark.check(PATH, "load_balancer")
+def test_partner_listens(site: Site, connection: Connection, adapter: Host) -> None:
+    """Something listens at the partner's endpoint."""
+    outcome = site.connect(adapter, published(connection), HTTPS_PORT)
+    if outcome != "open":
+        unproved(
+            f"{connection.partner.name}: {published(connection)}:{HTTPS_PORT} is {outcome}",
+            "ask the partner whether its endpoint is up",
+            connection.partner.contact,
+        )
+
+
+def exchange(site: Site, adapter: Host, **request: Any) -> dict[str, Any]:
+    """One HTTPS exchange from the adapter with the partner's endpoint."""
+    connection = site.connection
+    return site.probe(
+        adapter,
+        "tls",
+        address=published(connection),
+        port=HTTPS_PORT,
+        name=connection.partner.host_name,
+        trust=f"{CERTIFICATES}/trust.pem",
+        certificate=f"{CERTIFICATES}/certificate.pem",
+        key=f"{CERTIFICATES}/key.pem",
+        path=connection.partner.path,
+        **request,
+    )
+
+
+@pytest.mark.check(PATH, "tls_server")
+def test_partner_certificate_is_trusted(site: Site, connection: Connection, adapter: Host) -> None:
+    """The partner shows a certificate of its own name that our trust store accepts."""
+    answer = exchange(site, adapter)
+    if answer["layer"] in ("tcp", "tls_server", "tls_handshake"):
+        unproved(
+            f"server certificate of {connection.partner.host_name}: {adapter.name} refuses it: {answer['error']}",
+            "see trust.pem of the adapter nodes (the root of the partner's hierarchy), and the chain that it sends",
+            connection.partner.contact,
+        )
+
+
+@pytest.mark.check(PATH, "tls_client")
+def test_our_certificate_is_accepted(site: Site, connection: Connection, adapter: Host) -> None:
+    """The partner accepts our client certificate."""
+    answer = exchange(site, adapter)
+    if answer["layer"] != "http":
+        unproved(
+            f"client certificate of {adapter.name}: {connection.partner.name} refuses it: {answer['error']}",
+            f"see {CERTIFICATES}/certificate.pem of {adapter.name} (dates, OIN, whole chain below the root), then "
+            + site.redeploy(adapter.name),
+            connection.contacts.platform_operator,
+        )
+
+
+@pytest.mark.check(PATH, "http")
+def test_partner_answers(site: Site, connection: Connection, adapter: Host) -> None:
+    """An adapter answers at the partner's path."""
+    answer = exchange(site, adapter, method="POST", body="<not-ebms/>", headers={"Content-Type": "text/xml"})
+    if answer.get("status") == 404 or not 400 <= answer.get("status", 0) < 600:
+        unproved(
+            f"{connection.partner.name}: POST {connection.partner.endpoint} of something that is no ebMS gives "
+            f"{answer.get('status') or answer.get('error')}; a refusal by an adapter was expected",
+            "see the path of connection_partner.endpoint",
+            connection.partner.contact,
+        )
+
+
+@pytest.mark.check(PATH, "cpa")
+def test_adapter_has_cpa(
+    connection: Connection, adapter: Host, site: Site, rest: Callable[..., dict[str, Any]]
+) -> None:
+    """The adapter has the CPA."""
+    answer = rest(adapter, "GET", f"/cpas/{connection.cpa.id}")
+    if answer.get("status") != 200:
+        unproved(
+            f"CPA {connection.cpa.id} is not in adapter {adapter.name} ({answer.get('status') or answer.get('error')})",
+            f"run ansible-playbook -i {site.inventory} playbooks/cpa.yml",
+            connection.contacts.platform_operator,
+        )
+
+
+@pytest.mark.check(PATH, "ping")
+def test_ping_is_taken(connection: Connection, adapter: Host, ping: Callable[[Host], tuple[str, str]]) -> None:
+    """The partner takes the Ping of our adapter."""
+    hop, reason = ping(adapter)
+    if hop not in ("", "pong"):
+        unproved(
+            f"Ping from {adapter.name} to {connection.partner.name} failed at hop {hop}: {reason}",
+            "see that both sides have the same CPA and the parties of it",
+            connection.partner.contact,
+        )
+
+
+@pytest.mark.check(PATH, "pong")
+def test_pong_comes_back(connection: Connection, adapter: Host, ping: Callable[[Host], tuple[str, str]]) -> None:
+    """The Pong comes back and answers this Ping: RefToMessageId, parties, CPAId, conversation."""
+    hop, reason = ping(adapter)
+    if hop:
+        unproved(
+            f"Pong to {adapter.name}: {reason}",
+            "see the inbound path, over which the partner sends its Pong",
+            connection.partner.contact,
+        )
