@@ -1,21 +1,30 @@
 # Each target calls the tool itself; everything lands in .venv, .lab and ~/.cache/aansluitkit.
 VENV := .venv/bin
+ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+export PATH := $(CURDIR)/$(VENV):$(PATH)
 
-.PHONY: test lint unit clean
+.PHONY: lab lab-down test lint unit bench bootstrap clean
 
-test: lint unit
+lab: bootstrap
+	@$(ROOT) $(VENV)/aansluitkit lab up inventories/lab
 
-lint: $(VENV)/aansluitkit.ready
-	$(VENV)/ruff check . && $(VENV)/ruff format --check . && $(VENV)/mypy
+lab-down: bootstrap
+	@$(ROOT) $(VENV)/aansluitkit lab down
 
-unit: $(VENV)/aansluitkit.ready
-	$(VENV)/pytest -q
+test: bootstrap
+	@$(ROOT) $(VENV)/python tests/run.py
 
-$(VENV)/aansluitkit.ready: requirements.lock pyproject.toml
-	python3 -m venv .venv
-	$(VENV)/pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
-	$(VENV)/pip install -q --disable-pip-version-check --no-deps -e .
-	touch $@
+lint: bootstrap
+	@$(VENV)/python tests/run.py lint
+
+unit: bootstrap
+	@$(VENV)/python tests/run.py unit
+
+bench: bootstrap
+	@$(ROOT) $(VENV)/python tests/bench/lab.py
+
+bootstrap:
+	@./bootstrap
 
 clean:
-	rm -rf .venv .lab
+	rm -rf .venv

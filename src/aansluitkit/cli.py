@@ -15,6 +15,7 @@ from rich.console import Console
 
 from aansluitkit.connection import load_connection
 from aansluitkit.errors import InventoryError, KitError
+from aansluitkit.project import use_own_tools
 
 app = typer.Typer(
     help="One inventory, one connection to MijnOverheid: check it, document it, prove it.",
@@ -22,11 +23,14 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+lab = typer.Typer(help="A whole connection on this machine.", no_args_is_help=True)
+app.add_typer(lab, name="lab")
 Inventory = Annotated[Path, typer.Argument(help="Folder of the inventory, such as inventories/lab.")]
 
 
 def main() -> None:
     """Run the command; every failure is one sentence per cause, never a traceback."""
+    use_own_tools()
     try:
         app()
     except InventoryError as error:
@@ -81,3 +85,41 @@ def verify(
         write_html(report, load_connection(inventory), html_file)
     console.print(", ".join(f"{report.count(result)} {result}" for result in Result))
     raise SystemExit(0 if report.proved else 1)
+
+
+@app.command()
+def ping(
+    cpa: Annotated[Path, typer.Option(help="The CPA (XML).")],
+    certificate: Annotated[Path, typer.Option(help="Our certificate and its intermediates (PEM).")],
+    key: Annotated[Path, typer.Option(help="Its private key (PEM).")],
+    trust: Annotated[Path, typer.Option(help="Roots that the partner's certificate may end in (PEM).")],
+    sender: Annotated[str, typer.Option("--from", help="Our party in the CPA: its OIN, or type:OIN.")],
+    address: Annotated[str | None, typer.Option(help="Address to use instead of what the name resolves to.")] = None,
+) -> None:
+    """Send one ebMS Ping without an adapter and check the Pong."""
+    from aansluitkit.ebms.errors import HopError  # noqa: PLC0415
+    from aansluitkit.ebms.ping import Credentials, ping  # noqa: PLC0415
+
+    try:
+        answered = ping(cpa, Credentials(certificate, key, trust), sender, address)
+    except HopError as error:
+        raise KitError(f"no Pong: hop {error.hop}: {error}") from error
+    header = answered.pong.header
+    print(f"Pong from {header.sender} at {answered.endpoint} in {answered.seconds * 1000:.0f} ms ({header.message_id})")
+
+
+@lab.command("up")
+def make_lab(inventory: Inventory) -> None:
+    """Make the lab and prove it; what is there already stays."""
+    from aansluitkit.lab.up import lab_up  # noqa: PLC0415
+
+    report = lab_up(inventory, Console(file=sys.stdout))
+    raise SystemExit(0 if report.proved else 1)
+
+
+@lab.command("down")
+def remove_lab() -> None:
+    """Remove the lab and everything that it made outside the caches."""
+    from aansluitkit.lab.up import lab_down  # noqa: PLC0415
+
+    lab_down(Console(file=sys.stdout))

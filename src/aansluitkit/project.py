@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -13,3 +14,9 @@ STATE = ROOT / ".lab"
 def cache() -> Path:
     """Folder for what is slow to make and the same for every checkout (XDG Base Directory Specification)."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "aansluitkit"
+
+
+def use_own_tools() -> None:
+    """Have Ansible's commands, which are called by name, come from this environment, with the kit's settings."""
+    os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    os.environ.setdefault("ANSIBLE_CONFIG", str(ROOT / "ansible.cfg"))

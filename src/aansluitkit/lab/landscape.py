@@ -45,7 +45,7 @@ def up(inventory: Path, image: str, say: Progress) -> dict[str, int]:
     return changes
 
 
-def down(inventory: Path, say: Progress) -> None:
+def down(say: Progress) -> None:
     """Remove every host and network of the lab, also those that Pulumi has forgotten.
 
     Raises:

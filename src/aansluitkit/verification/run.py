@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,9 +29,6 @@ def verify(inventory: Path, say: Callable[[Check], None], only: str = "") -> Rep
 
     from aansluitkit.verification.plugin import Verification  # noqa: PLC0415
 
-    # Testinfra calls Ansible's commands by name: those beside this interpreter.
-    os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    os.environ.setdefault("ANSIBLE_CONFIG", str(ROOT / "ansible.cfg"))
     verification = Verification(load_connection(inventory), str(inventory), say)
     arguments = [str(SUITE), "--rootdir", str(ROOT), "-q", "--no-header", "-p", "no:cacheprovider", "--tb=short"]
     output = io.StringIO()

@@ -1,0 +1,101 @@
+"""``make lab`` and ``make lab-down``: a whole connection on this machine, and nothing of it afterwards."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from aansluitkit.connection import Connection, Environment, load_connection
+from aansluitkit.connection.inventory import host_variables
+from aansluitkit.errors import KitError
+from aansluitkit.lab import image, landscape
+from aansluitkit.lab.lock import alone, claim
+from aansluitkit.lab.pki import Generation, make_pki
+from aansluitkit.lab.playbook import play
+from aansluitkit.lab.steps import Steps
+from aansluitkit.project import ROOT, STATE
+from aansluitkit.verification import Report, Result, show, verify, write_html
+
+REPORT = STATE / "report"
+TIMINGS = REPORT / "seconds.json"
+
+
+def lab_up(inventory: Path, console: Console) -> Report:
+    """Make the lab of ``inventory``, or what of it is missing, prove it, and return the report.
+
+    Raises:
+        InventoryError: when the inventory is refused; nothing is made then.
+        KitError: when a step fails, or another run is at it.
+    """
+    connection = load_connection(inventory)
+    generation = _generation(connection, inventory)
+    with alone():
+        claim()
+        steps = Steps(console)
+        with steps.step("certificates"):
+            make_pki(connection, generation, connection.certificates.partner.parents[1], steps.say)
+        with steps.step("host image"):
+            host_image = image.build(steps.say)
+        with steps.step("landscape"):
+            landscape.up(inventory, host_image, steps.say)
+        with steps.step("configuration"):
+            changed = play(ROOT / "playbooks/site.yml", inventory, STATE / "log/site.log", steps.say)
+            steps.say(f"{changed} tasks changed something")
+        with steps.step("verification"):
+            report = verify(inventory, lambda check: show(console, check))
+        _write(report, connection, steps)
+    _summarise(report, connection, console, steps)
+    return report
+
+
+def lab_down(console: Console) -> None:
+    """Remove the lab of this machine, whatever is left of it.
+
+    Raises:
+        KitError: when something can't be removed, or another run is at it.
+    """
+    with alone():
+        landscape.down(Steps(console).say)
+        shutil.rmtree(STATE, ignore_errors=True)
+    console.print("the lab is gone; what was slow to make stays in the cache")
+
+
+def _generation(connection: Connection, inventory: Path) -> Generation:
+    if connection.environment is not Environment.LAB:
+        raise KitError(f"{inventory} is of environment {connection.environment}, not lab: use ansible-playbook for it")
+    found = next(iter(host_variables(inventory, "lab_pki_generation").values()))
+    value = found.get("lab_pki_generation", Generation.G4)
+    if value not in list(Generation):
+        known = " or ".join(Generation)
+        raise KitError(f"{inventory}: lab_pki_generation is '{value}': write {known}")
+    return Generation(value)
+
+
+def _write(report: Report, connection: Connection, steps: Steps) -> None:
+    REPORT.mkdir(parents=True, exist_ok=True)
+    (REPORT / "report.json").write_text(json.dumps(report.as_json(), indent=2) + "\n", encoding="utf-8")
+    TIMINGS.write_text(json.dumps(steps.seconds) + "\n", encoding="utf-8")
+    write_html(report, connection, REPORT / "report.html")
+
+
+def _summarise(report: Report, connection: Connection, console: Console, steps: Steps) -> None:
+    table = Table("host", "runs", "addresses", box=None, pad_edge=False)
+    for host in connection.hosts.values():
+        addresses = ", ".join(f"{zone} {address}" for zone, address in host.addresses.items())
+        table.add_row(host.name, ", ".join(host.components), addresses)
+    console.print()
+    console.print(table)
+    console.print()
+    for check in report.checks:
+        if check.result is Result.FAILED:
+            show(console, check)
+    totals = ", ".join(f"{report.count(result)} {result}" for result in Result)
+    verdict = "proved" if report.proved else "NOT proved"
+    console.print(f"{connection.name}: {verdict} ({totals}) in {sum(steps.seconds.values()):.0f} s", style="bold")
+    console.print(f"report: {REPORT / 'report.html'}", soft_wrap=True)
+    following = "aansluitkit documents {0} --output FOLDER" if report.proved else "aansluitkit verify {0}"
+    console.print(f"next:   .venv/bin/{following.format(report.inventory)}", soft_wrap=True)
