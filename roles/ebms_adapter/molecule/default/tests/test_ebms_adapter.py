@@ -1,0 +1,65 @@
+"""The adapter runs in its sandbox and lets in whom it should."""
+
+import pytest
+
+CERTIFICATES = "/etc/aansluitkit/certificates"
+UNIT = "aansluitkit-adapter"
+
+
+@pytest.fixture
+def address(host):
+    return host.check_output("ip -4 -oneline address show dev test").split()[3].partition("/")[0]
+
+
+def fetch(host, address, port, name, trust, options=""):
+    place = f"--cacert {CERTIFICATES}/{trust} --resolve {name}:{port}:{address} https://{name}:{port}"
+    return host.run(
+        f"curl --silent --show-error --output /dev/null --write-out '%{{http_code}}' {options} {place}/ebms"
+    )
+
+
+def ebms(host, address, options=""):
+    return fetch(host, address, 443, "ebms.mijnoverheid.test", "trust.pem", options)
+
+
+def test_certificate_gets_in(host, address):
+    own = f"--cert {CERTIFICATES}/certificate.pem --key {CERTIFICATES}/key.pem"
+    assert ebms(host, address, own).stdout == "405"
+
+
+def test_no_certificate_does_not(host, address):
+    assert "certificate required" in ebms(host, address).stderr
+
+
+@pytest.mark.parametrize("version", ["--tls-max 1.1", "--tls-max 1.2 --ciphers ECDHE-RSA-AES256-SHA384"])
+def test_weak_tls_does_not(host, address, version):
+    assert ebms(host, address, version).rc != 0
+
+
+def test_rest_wants_a_password(host, address):
+    answer = fetch(host, address, 8080, "mijnoverheid.voorbeeldstad.test", "internal-trust.pem")
+    assert answer.stdout == "401"
+
+
+def test_is_ready(host, address):
+    assert '"UP"' in host.check_output(f"curl --silent http://{address}:8008/health/ready")
+
+
+def test_runs_as_nobody_in_particular(host):
+    assert host.check_output(f"systemctl show --property=User --value {UNIT}") == "aansluitkit"
+    exposure = host.run(f"systemd-analyze security --threshold=20 {UNIT}")
+    assert exposure.rc == 0, exposure.stdout[-200:]
+
+
+@pytest.mark.parametrize("name", ["adapter.yml", "rest-password"])
+def test_settings_are_for_the_adapter_alone(host, name):
+    file = host.file(f"/etc/aansluitkit/{name}")
+    assert (file.user, file.group, file.mode) == ("root", "aansluitkit", 0o640)
+
+
+def test_password_is_not_in_the_process_list(host):
+    assert "a password of this test" not in host.check_output("ps -eww -o args,environ")
+
+
+def test_survives_a_reboot(host):
+    assert host.service(UNIT).is_enabled
