@@ -66,6 +66,12 @@ def _remove_volatile() -> None:
             if mounted.startswith(f"{VOLATILE}/"):
                 run("umount", mounted)
         run("rm", "-rf", VOLATILE)
+    # What ip(8) and runc(8) made for themselves goes as well, where nobody else uses it.
+    for folder in (network.NAMESPACES, Path("/run/runc")):
+        if folder.is_dir() and not any(folder.iterdir()):
+            if folder.is_mount():
+                run("umount", folder)
+            folder.rmdir()
 
 
 def _stack(inventory: Path, image: str, say: Progress) -> automation.Stack:

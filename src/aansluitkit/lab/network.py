@@ -15,7 +15,7 @@ from aansluitkit.errors import KitError
 from aansluitkit.lab.run import run
 
 PREFIX = "aansluitkit-"
-_NAMESPACES = Path("/run/netns")
+NAMESPACES = Path("/run/netns")
 
 
 def namespace_of(host: str) -> str:
@@ -25,7 +25,7 @@ def namespace_of(host: str) -> str:
 
 def exists(namespace: str) -> bool:
     """Whether ``namespace`` is there and alive."""
-    if not (_NAMESPACES / namespace).exists():
+    if not (NAMESPACES / namespace).exists():
         return False
     try:
         run("ip", "-n", namespace, "link", "show", "lo")
@@ -36,7 +36,7 @@ def exists(namespace: str) -> bool:
 
 def inode(namespace: str) -> int:
     """Identity of ``namespace``: another one after it was made anew."""
-    return (_NAMESPACES / namespace).stat().st_ino
+    return (NAMESPACES / namespace).stat().st_ino
 
 
 def interfaces(namespace: str) -> dict[str, list[str]]:
@@ -76,13 +76,13 @@ def make_host(namespace: str, switch: str, addresses: Mapping[str, str], gateway
 
 def remove(namespace: str) -> None:
     """Remove ``namespace`` with all that hangs on it; one that is not there is no error."""
-    if (_NAMESPACES / namespace).exists():
+    if (NAMESPACES / namespace).exists():
         run("ip", "netns", "delete", namespace)
 
 
 def all_of(prefix: str) -> list[str]:
     """Names of the namespaces that begin with ``prefix``."""
-    return sorted(path.name for path in _NAMESPACES.glob(f"{prefix}*"))
+    return sorted(path.name for path in NAMESPACES.glob(f"{prefix}*"))
 
 
 def _make(namespace: str) -> None:

@@ -44,14 +44,14 @@ def _connect(address, port, timeout):
 
 def connect(targets, timeout=2, **_):
     """Try TCP to each ``[address, port]``: open, refused (a host answered no), filtered (nothing) or unreachable."""
-    with concurrent.futures.ThreadPoolExecutor(max_workers=128) as pool:
+    with concurrent.futures.ThreadPoolExecutor(max_workers=256) as pool:
         return {"outcomes": list(pool.map(lambda target: _connect(target[0], target[1], timeout), targets))}
 
 
-def peer_seen(address, port, **_):
+def peer_seen(address, port, seconds=2, **_):
     """Hold a connection to ``address`` for a moment, so that the other side can say whom it sees."""
     with socket.create_connection((address, port), timeout=5) as connection:
-        connection.settimeout(5)
+        connection.settimeout(seconds)
         try:
             connection.recv(1)
         except OSError:

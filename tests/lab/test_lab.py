@@ -1,0 +1,169 @@
+"""The lab as a user has it: made, made again, damaged, mended, and gone without a trace.
+
+The tests build on each other, in the order of this file.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aansluitkit.connection import load_connection
+from aansluitkit.lab import container, network
+from aansluitkit.lab.podman import VOLATILE, containers
+from aansluitkit.project import ROOT
+
+INVENTORY = "inventories/lab"
+CERTIFICATES = "/etc/aansluitkit/certificates"
+
+
+def kit(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["aansluitkit", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def on(host: str, command: str) -> str:
+    """Run ``command`` on ``host``, as an administrator would."""
+    words = ["ansible", "--inventory", INVENTORY, host, "--module-name", "ansible.builtin.shell", "--args", command]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module", autouse=True)
+def lab() -> Iterator[str]:
+    """From nothing to a lab; what is said on the way."""
+    kit("lab", "down")
+    made = kit("lab", "up", INVENTORY)
+    print(made.stdout)
+    assert made.returncode == 0, made.stdout[-3000:] + made.stderr
+    yield made.stdout
+    kit("lab", "down")
+
+
+def test_lab_is_proved(lab: str) -> None:
+    report = json.loads((ROOT / ".lab/report/report.json").read_text())
+    assert report["failed"] == report["skipped"] == 0
+    assert {"inbound.pong_goes_back", "outbound.pong_comes_back.adapter-1"} <= {
+        check["id"] for check in report["checks"]
+    }
+    assert (ROOT / ".lab/report/report.html").is_file()
+    assert "proved" in lab
+
+
+def test_second_run_changes_nothing() -> None:
+    again = kit("lab", "up", INVENTORY)
+    assert again.returncode == 0
+    assert "20 unchanged" in again.stdout
+    assert "0 tasks changed something" in again.stdout
+
+
+def test_one_run_at_a_time() -> None:
+    first = subprocess.Popen(["aansluitkit", "lab", "up", INVENTORY], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert first.stdout is not None
+    while "landscape" not in first.stdout.readline():
+        assert first.poll() is None
+    second = kit("lab", "up", INVENTORY)
+    first.stdout.close()
+    first.kill()
+    first.wait()
+    assert second.returncode == 1
+    assert "another run" in second.stderr
+
+
+def verify(only: str) -> dict[str, Any]:
+    """What failed, by check."""
+    path = ROOT / ".lab/report/cut.json"
+    done = kit("verify", INVENTORY, "--json", str(path), "-k", only)
+    report = json.loads(path.read_text())
+    assert done.returncode == (1 if report["failed"] else 0)
+    return {check["id"]: check for check in report["checks"] if check["result"] == "failed"}
+
+
+CUTS = [
+    (
+        "fw",
+        "nft delete rule inet aansluitkit forward handle "
+        "$(nft -a list chain inet aansluitkit forward | sed -n 's/.*\"ebms-inbound\" # handle //p')",
+        "inbound",
+        "inbound.firewall_lets_partner_in",
+        ("firewall fw", "ebms-inbound", "Netwerkbeheer"),
+    ),
+    (
+        "ns",
+        "sed -i '/^ebms.voorbeeldstad/d' /etc/bind/aansluitkit-voorbeeldstad.test.records && rndc reload && rndc flush",
+        "inbound",
+        "inbound.endpoint_resolves",
+        ("name server ns", "ebms.voorbeeldstad.test resolves to nothing"),
+    ),
+    (
+        "adapter-1",
+        f"rm {CERTIFICATES}/certificate.pem {CERTIFICATES}/key.pem && cp {CERTIFICATES}/internal-certificate.pem "
+        f"{CERTIFICATES}/certificate.pem && cp {CERTIFICATES}/internal-key.pem {CERTIFICATES}/key.pem",
+        "outbound",
+        "outbound.our_certificate_is_accepted.adapter-1",
+        ("client certificate of adapter-1", "Platformbeheer"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("host", "cut", "path", "check", "words"), CUTS, ids=["rule", "record", "certificate"])
+def test_cut_part_is_named(host: str, cut: str, path: str, check: str, words: tuple[str, ...]) -> None:
+    on(host, cut)
+    failed = verify(path)
+    assert list(failed) == [check]
+    message = failed[check]["message"]
+    assert all(word in message for word in words), message
+    advice = message[message.index("ansible-playbook") :].partition(";")[0]
+    mended = subprocess.run(advice.split(), cwd=ROOT, capture_output=True, text=True, check=False)
+    assert mended.returncode == 0, mended.stdout[-3000:]
+    assert verify(path) == {}
+
+
+def test_cut_cpa_is_named() -> None:
+    cpa = load_connection(ROOT / INVENTORY).cpa.id
+    on(
+        "adapter-1",
+        "curl --fail --silent --show-error --request DELETE --user ebms:$(cat /etc/aansluitkit/rest-password) "
+        f"--cacert {CERTIFICATES}/internal-trust.pem --resolve adapter-1.voorbeeldstad.test:8080:198.51.100.11 "
+        f"https://adapter-1.voorbeeldstad.test:8080/service/rest/v19/cpas/{cpa}",
+    )
+    failed = verify("inbound or outbound")
+    assert set(failed) >= {"inbound.cpa_admits_partner", "outbound.adapter_has_cpa.adapter-1"}
+    assert {check["hop"] for check in failed.values()} == {"cpa"}
+    assert all(cpa in check["message"] for check in failed.values())
+
+
+def test_lost_host_network_and_cpa_come_back() -> None:
+    """A container that is gone, a namespace that is gone, and the CPA of the test before."""
+    container.remove(network.namespace_of("lb"))
+    network.remove(network.namespace_of("app"))
+    again = kit("lab", "up", INVENTORY)
+    assert again.returncode == 0, again.stdout[-3000:] + again.stderr
+
+
+def test_bad_inventory_changes_nothing(tmp_path: Path) -> None:
+    before = {host["Id"] for host in containers(network.PREFIX)}
+    folder = tmp_path / "lab"
+    subprocess.run(["cp", "-r", ROOT / INVENTORY, folder], check=True)
+    variables = folder / "group_vars/all/connection.yml"
+    variables.write_text(variables.read_text().replace("00000099000000001000", "123"))
+    refused = kit("lab", "up", str(folder))
+    assert refused.returncode == 2
+    assert "connection_organisation.oin" in refused.stderr
+    assert str(variables) in refused.stderr
+    assert {host["Id"] for host in containers(network.PREFIX)} == before
+
+
+def test_down_leaves_nothing() -> None:
+    gone = kit("lab", "down")
+    assert gone.returncode == 0, gone.stderr
+    assert network.all_of(network.PREFIX) == []
+    assert not VOLATILE.exists()
+    assert not (ROOT / ".lab/pulumi").exists()
+    processes = subprocess.run(["pgrep", "-f", "conmon.*aansluitkit"], capture_output=True, check=False)
+    assert processes.returncode == 1

@@ -1,0 +1,150 @@
+"""Everything that proves the project; ends with one line of totals.
+
+``python tests/run.py [lint|unit|molecule|lab]…`` runs some of it; status 1 when something failed.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from xml.etree import ElementTree
+
+from aansluitkit.project import ROOT, STATE, use_own_tools
+
+LOG = STATE / "log"
+AT_ONCE = 2  # scenarios; each starts many short processes
+LINTERS = (
+    "ruff check .",
+    "ruff format --check .",
+    "mypy",
+    "yamllint --strict .",
+    "ansible-lint --offline --profile production",
+    "sh -n bootstrap",
+)
+
+
+class Totals:
+    """Counts of what passed, failed and was skipped."""
+
+    def __init__(self) -> None:
+        self.passed = self.failed = self.skipped = 0
+
+    def add(self, passed: int = 0, failed: int = 0, skipped: int = 0) -> None:
+        """Add to the counts."""
+        self.passed += passed
+        self.failed += failed
+        self.skipped += skipped
+
+    def add_junit(self, path: Path) -> None:
+        """Add what pytest wrote to ``path``; nothing there is a failure."""
+        if not path.is_file():
+            self.add(failed=1)
+            return
+        suite = ElementTree.parse(path).getroot().find("testsuite")  # noqa: S314 - of our own making
+        count = (
+            {name: int(suite.get(name, 0)) for name in ("tests", "failures", "errors", "skipped")}
+            if suite is not None
+            else {}
+        )
+        failed = count.get("failures", 0) + count.get("errors", 0)
+        self.add(count.get("tests", 0) - failed - count.get("skipped", 0), failed, count.get("skipped", 0))
+
+
+def lint(totals: Totals) -> None:
+    """Run each linter."""
+    for linter in LINTERS:
+        ended = _tell(linter, _run(linter.split(), LOG / f"lint-{linter.split()[0]}.log"))
+        totals.add(passed=ended, failed=not ended)
+
+
+def unit(totals: Totals) -> None:
+    """Run the unit tests."""
+    _pytest("unit", totals)
+
+
+def molecule(totals: Totals) -> None:
+    """Run the scenario of each role, a few at once."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for ended, report in pool.map(_scenario, sorted((ROOT / "roles").iterdir())):
+            totals.add(passed=ended, failed=not ended)
+            if ended:
+                totals.add_junit(report)
+
+
+def lab(totals: Totals) -> None:
+    """Make the lab, prove it, break it, and remove it."""
+    _pytest("lab", totals)
+
+
+def _pytest(suite: str, totals: Totals) -> None:
+    report = LOG / f"{suite}.xml"
+    report.unlink(missing_ok=True)
+    command = ["pytest", "-ra", f"--junit-xml={report}", str(ROOT / "tests" / suite)]
+    subprocess.run(command, check=False, cwd=ROOT)
+    totals.add_junit(report)
+
+
+def _scenario(role: Path) -> tuple[bool, Path]:
+    report = LOG / f"molecule-{role.name}.xml"
+    report.unlink(missing_ok=True)
+    environment = {
+        "AANSLUITKIT_ROOT": str(ROOT),
+        "ANSIBLE_HOME": str(STATE / "ansible"),
+        "MOLECULE_EPHEMERAL_DIRECTORY": str(STATE / "molecule" / role.name),
+        "PYTEST_ADDOPTS": f"--junit-xml={report}",
+        "NO_COLOR": "1",
+    }
+    command = ["molecule", "-c", str(ROOT / "tests/molecule/base.yml"), "test"]
+    ended = _run(command, LOG / f"molecule-{role.name}.log", role, environment)
+    return _tell(f"molecule {role.name}", ended), report
+
+
+Ended = tuple[int, float, Path]
+
+
+def _run(command: list[str], log: Path, folder: Path = ROOT, environment: dict[str, str] | None = None) -> Ended:
+    began = time.monotonic()
+    with log.open("w") as file:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **(environment or {})},
+            check=False,
+        )
+    return done.returncode, time.monotonic() - began, log
+
+
+def _tell(what: str, ended: Ended) -> bool:
+    status, seconds, log = ended
+    print(f"{'passed' if status == 0 else 'FAILED'}  {what} ({seconds:.0f} s)", flush=True)
+    if status != 0:
+        print("\n".join(log.read_text(errors="replace").splitlines()[-80:]), flush=True)
+    return status == 0
+
+
+STAGES: dict[str, Callable[[Totals], None]] = {"lint": lint, "unit": unit, "molecule": molecule, "lab": lab}
+
+
+def main() -> None:
+    """Run the stages that are named, or all."""
+    use_own_tools()
+    LOG.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    totals = Totals()
+    for name in sys.argv[1:] or STAGES:
+        print(f"==> {name}", flush=True)
+        STAGES[name](totals)
+    minutes = (time.monotonic() - began) / 60
+    print(f"{totals.passed} passed, {totals.failed} failed, {totals.skipped} skipped in {minutes:.1f} minutes")
+    sys.exit(1 if totals.failed or not totals.passed else 0)
+
+
+if __name__ == "__main__":
+    main()

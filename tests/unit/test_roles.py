@@ -1,0 +1,42 @@
+"""A role says the same in its defaults, its argument specification and its README."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROLES = sorted((Path(__file__).parents[2] / "roles").iterdir())
+
+
+def specifications(role: Path) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((role / "meta/argument_specs.yml").read_text())["argument_specs"]
+    return found
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_role_is_documented(role: Path) -> None:
+    readme = (role / "README.md").read_text()
+    names = [name for entry in specifications(role).values() for name in entry["options"]]
+    assert [name for name in names if f"| `{name}` |" not in readme] == []
+    assert all(name.startswith(f"{role.name}_") for name in names)
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_defaults_are_specified(role: Path) -> None:
+    defaults = yaml.safe_load((role / "defaults/main.yml").read_text())
+    options = specifications(role)["main"]["options"]
+    assert set(defaults) <= set(options)
+    templated = [name for name, value in defaults.items() if isinstance(value, str) and "{{" in value]
+    specified = {name: option["default"] for name, option in options.items() if "default" in option}
+    assert specified == {name: value for name, value in defaults.items() if name not in templated}
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_role_has_a_scenario(role: Path) -> None:
+    scenario = role / "molecule/default"
+    assert (scenario / "molecule.yml").is_file()
+    assert (scenario / "converge.yml").is_file()
+    assert list((scenario / "tests").glob("test_*.py"))
