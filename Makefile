@@ -23,6 +23,9 @@ unit: bootstrap
 bench: bootstrap
 	@$(ROOT) $(VENV)/python tests/bench/lab.py
 
+docs/topology.svg: inventories/lab/hosts.yml inventories/lab/group_vars/all/connection.yml
+	@$(VENV)/aansluitkit documents inventories/lab --output .lab/documents && cp .lab/documents/topology.svg $@
+
 bootstrap:
 	@./bootstrap
 

@@ -37,6 +37,8 @@ def main() -> None:
         _fail(f"the inventory is refused, nothing was changed:\n{error}", 2)
     except KitError as error:
         _fail(str(error), 1)
+    except OSError as error:
+        _fail(f"{error.filename or 'the machine'}: {error.strerror}: mend that and start it again", 1)
     except KeyboardInterrupt:
         _fail("broken off; start it again to go on", 130)
 

@@ -89,14 +89,14 @@ CUTS = [
         "fw",
         "nft delete rule inet aansluitkit forward handle "
         "$(nft -a list chain inet aansluitkit forward | sed -n 's/.*\"ebms-inbound\" # handle //p')",
-        "inbound",
+        "test_inbound",
         "inbound.firewall_lets_partner_in",
         ("firewall fw", "ebms-inbound", "Netwerkbeheer"),
     ),
     (
         "ns",
         "sed -i '/^ebms.voorbeeldstad/d' /etc/bind/aansluitkit-voorbeeldstad.test.records && rndc reload && rndc flush",
-        "inbound",
+        "test_inbound",
         "inbound.endpoint_resolves",
         ("name server ns", "ebms.voorbeeldstad.test resolves to nothing"),
     ),
@@ -104,7 +104,7 @@ CUTS = [
         "adapter-1",
         f"rm {CERTIFICATES}/certificate.pem {CERTIFICATES}/key.pem && cp {CERTIFICATES}/internal-certificate.pem "
         f"{CERTIFICATES}/certificate.pem && cp {CERTIFICATES}/internal-key.pem {CERTIFICATES}/key.pem",
-        "outbound",
+        "test_outbound",
         "outbound.our_certificate_is_accepted.adapter-1",
         ("client certificate of adapter-1", "Platformbeheer"),
     ),
@@ -132,7 +132,7 @@ def test_cut_cpa_is_named() -> None:
         f"--cacert {CERTIFICATES}/internal-trust.pem --resolve adapter-1.voorbeeldstad.test:8080:198.51.100.11 "
         f"https://adapter-1.voorbeeldstad.test:8080/service/rest/v19/cpas/{cpa}",
     )
-    failed = verify("inbound or outbound")
+    failed = verify("test_inbound or test_outbound")
     assert set(failed) >= {"inbound.cpa_admits_partner", "outbound.adapter_has_cpa.adapter-1"}
     assert {check["hop"] for check in failed.values()} == {"cpa"}
     assert all(cpa in check["message"] for check in failed.values())

@@ -66,12 +66,9 @@ def _remove_volatile() -> None:
             if mounted.startswith(f"{VOLATILE}/"):
                 run("umount", mounted)
         run("rm", "-rf", VOLATILE)
-    # What ip(8) and runc(8) made for themselves goes as well, where nobody else uses it.
-    for folder in (network.NAMESPACES, Path("/run/runc")):
-        if folder.is_dir() and not any(folder.iterdir()):
-            if folder.is_mount():
-                run("umount", folder)
-            folder.rmdir()
+    left = Path("/run/runc")  # runc(8) makes it for itself, whatever root it is told
+    if left.is_dir() and not any(left.iterdir()):
+        left.rmdir()
 
 
 def _stack(inventory: Path, image: str, say: Progress) -> automation.Stack:

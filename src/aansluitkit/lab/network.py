@@ -66,6 +66,8 @@ def make_host(namespace: str, switch: str, addresses: Mapping[str, str], gateway
     _make(namespace)
     for zone, address in addresses.items():
         peer = _peer(namespace, zone)
+        if peer in interfaces(switch):  # of a namespace that lost its name while a container lived in it
+            run("ip", "-n", switch, "link", "delete", peer)
         run("ip", "-n", switch, "link", "add", peer, "type", "veth", "peer", "name", zone, "netns", namespace)
         run("ip", "-n", switch, "link", "set", peer, "master", zone, "up")
         run("ip", "-n", namespace, "address", "add", address, "dev", zone)
