@@ -194,6 +194,8 @@ def test_wrong_oin_is_refused(site: Site, connection: Connection, partner: Host,
     """A certificate of the trusted authority with an OIN that the CPA does not name is refused by the adapter."""
     answer = post_ping(site, partner, f"{refused}/refused-wrong-oin")
     reason = fault_reason(str(answer.get("body", "")).encode()) or ""
+    if f"CPA {connection.cpa.id} not found" in reason:
+        pytest.skip("not tried, because the adapter does not have the CPA")
     if answer["layer"] != "http" or answer["status"] != 500 or "OIN" not in reason:
         unproved(
             f"adapter: a Ping with a certificate of another OIN came to layer {answer['layer']} with status "

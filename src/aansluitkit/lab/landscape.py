@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from aansluitkit.project import ROOT, STATE
 
 PROJECT = "aansluitkit"
 STACK = "lab"
+CLEANUP_SECONDS = 20
 _HOME = STATE / "pulumi"
 
 Progress = Callable[[str], None]
@@ -60,6 +62,9 @@ def down(say: Progress) -> None:
 
 
 def _remove_volatile() -> None:
+    until = time.monotonic() + CLEANUP_SECONDS
+    while _is_used(VOLATILE) and time.monotonic() < until:
+        time.sleep(0.1)  # podman cleans up behind a container, in a process of its own
     if VOLATILE.exists():
         for line in Path("/proc/mounts").read_text().splitlines():
             mounted = line.split()[1]
@@ -69,6 +74,17 @@ def _remove_volatile() -> None:
     left = Path("/run/runc")  # runc(8) makes it for itself, whatever root it is told
     if left.is_dir() and not any(left.iterdir()):
         left.rmdir()
+
+
+def _is_used(folder: Path) -> bool:
+    """Whether a process has ``folder`` on its command line."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if str(folder).encode() in path.read_bytes():
+                return True
+        except OSError:
+            continue  # it has ended
+    return False
 
 
 def _stack(inventory: Path, image: str, say: Progress) -> automation.Stack:

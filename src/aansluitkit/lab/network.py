@@ -70,6 +70,8 @@ def make_host(namespace: str, switch: str, addresses: Mapping[str, str], gateway
             run("ip", "-n", switch, "link", "delete", peer)
         run("ip", "-n", switch, "link", "add", peer, "type", "veth", "peer", "name", zone, "netns", namespace)
         run("ip", "-n", switch, "link", "set", peer, "master", zone, "up")
+        # Always the same, so that neighbours find a host that was made anew.
+        run("ip", "-n", namespace, "link", "set", zone, "address", _hardware_address(namespace, zone))
         run("ip", "-n", namespace, "address", "add", address, "dev", zone)
         run("ip", "-n", namespace, "link", "set", zone, "up")
     if gateway:
@@ -96,4 +98,14 @@ def _make(namespace: str) -> None:
 
 def _peer(namespace: str, zone: str) -> str:
     """The switch's end of a link; interface names have 15 characters at most."""
-    return "v" + hashlib.sha256(f"{namespace}/{zone}".encode()).hexdigest()[:12]
+    return "v" + _digest(namespace, zone)[:12]
+
+
+def _hardware_address(namespace: str, zone: str) -> str:
+    """A locally administered unicast address (IEEE 802)."""
+    digest = _digest(namespace, zone)
+    return ":".join(["02", *(digest[at : at + 2] for at in range(0, 10, 2))])
+
+
+def _digest(namespace: str, zone: str) -> str:
+    return hashlib.sha256(f"{namespace}/{zone}".encode()).hexdigest()
