@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from xml.etree import ElementTree
 
+from aansluitkit.lab.playbook import ENVIRONMENT
 from aansluitkit.project import ROOT, STATE, use_own_tools
 
 LOG = STATE / "log"
@@ -94,7 +95,6 @@ def _scenario(role: Path) -> tuple[bool, Path]:
     report.unlink(missing_ok=True)
     environment = {
         "AANSLUITKIT_ROOT": str(ROOT),
-        "ANSIBLE_HOME": str(STATE / "ansible"),
         "MOLECULE_EPHEMERAL_DIRECTORY": str(STATE / "molecule" / role.name),
         "PYTEST_ADDOPTS": f"--junit-xml={report}",
         "NO_COLOR": "1",
@@ -135,6 +135,7 @@ STAGES: dict[str, Callable[[Totals], None]] = {"lint": lint, "unit": unit, "mole
 def main() -> None:
     """Run the stages that are named, or all."""
     use_own_tools()
+    os.environ.update(ENVIRONMENT, ANSIBLE_HOME=str(STATE / "ansible"))
     LOG.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     totals = Totals()

@@ -9,8 +9,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from aansluitkit.errors import KitError
+from aansluitkit.lab.podman import VOLATILE
 from aansluitkit.project import ROOT
 
+# Ansible would keep these below the home folder.
+ENVIRONMENT = {
+    "ANSIBLE_SSH_CONTROL_PATH_DIR": str(VOLATILE / "ssh"),
+    "ANSIBLE_REMOTE_TMP": str(VOLATILE / "tmp"),
+    "ANSIBLE_NOCOLOR": "1",
+}
 _PLAY = re.compile(r"^PLAY \[(.+)\]")
 _RECAP = re.compile(r"^\S+ +: ok=\d+ +changed=(\d+) ")
 _FAILURE = re.compile(r"^(fatal|failed|\[ERROR\]|ERROR)")
@@ -30,7 +37,7 @@ def play(playbook: Path, inventory: Path, log: Path, say: Callable[[str], None])
         subprocess.Popen(
             command,
             cwd=ROOT,
-            env={**os.environ, "ANSIBLE_NOCOLOR": "1"},
+            env={**os.environ, **ENVIRONMENT},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
