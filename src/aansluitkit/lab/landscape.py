@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pulumi import automation
 
+from aansluitkit.connection import Component, load_connection
 from aansluitkit.errors import KitError
 from aansluitkit.lab import container, keys, network
 from aansluitkit.lab.engine import engine
@@ -43,8 +44,15 @@ def up(inventory: Path, image: str, say: Progress) -> dict[str, int]:
         raise KitError(f"the landscape could not be made: {_reason(error)}") from error
     changes = {str(kind): count for kind, count in (result.summary.resource_changes or {}).items()}
     same = changes.pop("same", 0)
+    if changes:
+        _hang_up(inventory)
     say(", ".join([*(f"{count} {kind}d" for kind, count in changes.items()), f"{same} unchanged"]))
     return changes
+
+
+def _hang_up(inventory: Path) -> None:
+    for manager in load_connection(inventory).hosts_of(Component.MANAGEMENT):
+        network.hang_up(network.namespace_of(manager.name))
 
 
 def down(say: Progress) -> None:

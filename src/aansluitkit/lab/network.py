@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -82,6 +84,20 @@ def remove(namespace: str) -> None:
     """Remove ``namespace`` with all that hangs on it; one that is not there is no error."""
     if (NAMESPACES / namespace).exists():
         run("ip", "netns", "delete", namespace)
+
+
+def hang_up(controller: str, address: str = "") -> None:
+    """End the SSH connections from namespace ``controller``, all or those to ``address``.
+
+    Ansible keeps connections open; one to a host that is no longer there would hold up everything sent over it.
+    """
+    for pid in run("ip", "netns", "pids", controller).split():
+        try:
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+            if words[0] == "nc" and (not address or address in words):
+                os.kill(int(pid), signal.SIGTERM)
+        except OSError:
+            continue  # it has ended
 
 
 def all_of(prefix: str) -> list[str]:

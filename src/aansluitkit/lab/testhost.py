@@ -63,6 +63,8 @@ def destroy(names: list[str]) -> None:
     """
     with _alone():
         for name in names:
+            for place in network.interfaces(_full(name)).get(ZONE, []) if network.exists(_full(name)) else []:
+                network.hang_up(CONTROLLER, place.partition("/")[0])
             container.remove(_full(name))
             network.remove(_full(name))
         if not _hosts():
