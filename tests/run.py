@@ -18,6 +18,7 @@ from aansluitkit.lab.playbook import ENVIRONMENT
 from aansluitkit.project import ROOT, STATE, use_own_tools
 
 LOG = STATE / "log"
+LONGEST_SECONDS = 1200  # of one tool; what hangs fails
 AT_ONCE = 2  # scenarios; each starts many short processes
 LINTERS = (
     "ruff check .",
@@ -109,16 +110,17 @@ Ended = tuple[int, float, Path]
 
 def _run(command: list[str], log: Path, folder: Path = ROOT, environment: dict[str, str] | None = None) -> Ended:
     began = time.monotonic()
+    place = {"cwd": folder, "env": {**os.environ, **(environment or {})}}
     with log.open("w") as file:
-        done = subprocess.run(
-            command,
-            cwd=folder,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **(environment or {})},
-            check=False,
-        )
-    return done.returncode, time.monotonic() - began, log
+        try:
+            done = subprocess.run(
+                command, stdout=file, stderr=subprocess.STDOUT, check=False, timeout=LONGEST_SECONDS, **place
+            )
+            status = done.returncode
+        except subprocess.TimeoutExpired:
+            file.write(f"not done within {LONGEST_SECONDS} s\n")
+            status = 124
+    return status, time.monotonic() - began, log
 
 
 def _tell(what: str, ended: Ended) -> bool:
