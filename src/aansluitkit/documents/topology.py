@@ -1,4 +1,4 @@
-"""The picture of a connection: zones and hosts on top, every flow below, each crossing the firewall.
+"""The picture of a connection: zones and hosts on top, every flow below; between two zones each crosses the firewall.
 
 Each host has a line downwards; a flow is a horizontal line from the dots of its sources to the arrow heads of its
 destinations. Flows with the same reason share a line. All of it is derived from the connection.
