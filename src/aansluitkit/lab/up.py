@@ -13,10 +13,11 @@ from aansluitkit.connection import Connection, Environment, load_connection
 from aansluitkit.connection.inventory import host_variables
 from aansluitkit.errors import KitError
 from aansluitkit.lab import image, landscape
+from aansluitkit.lab.ansible import ENVIRONMENT
 from aansluitkit.lab.lock import alone, claim
 from aansluitkit.lab.pki import Generation, make_pki
-from aansluitkit.lab.playbook import play
 from aansluitkit.lab.steps import Steps
+from aansluitkit.playbook import play
 from aansluitkit.project import ROOT, STATE
 from aansluitkit.verification import Report, Result, show, verify, write_html
 
@@ -43,7 +44,8 @@ def lab_up(inventory: Path, console: Console) -> Report:
         with steps.step("landscape"):
             landscape.up(inventory, host_image, steps.say)
         with steps.step("configuration"):
-            changed = play(ROOT / "playbooks/site.yml", inventory, STATE / "log/site.log", steps.say)
+            log = STATE / "log/site.log"
+            changed = play(ROOT / "playbooks/site.yml", inventory, log, steps.say, environment=ENVIRONMENT)
             steps.say(f"{changed} tasks changed something")
         with steps.step("verification"):
             report = verify(inventory, lambda check: show(console, check))
