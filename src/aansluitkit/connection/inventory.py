@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,44 +18,90 @@ from aansluitkit.errors import InventoryError, Problem
 PREFIX = "connection_"
 HOST_ADDRESSES = "connection_addresses"
 INVENTORY_FILE = "hosts.yml"
+BLANK = "TODO"
+BLANK_MESSAGE = "is still to be filled in: write the value"
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What one inventory turned out to be.
+
+    ``connection`` is there only when nothing is wrong and nothing is blank. ``problems`` are what must be mended,
+    ``blanks`` the values that a person still has to fill in, ``warnings`` what a person should look at.
+    """
+
+    path: Path
+    connection: Connection | None = None
+    problems: tuple[Problem, ...] = ()
+    blanks: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+
+
+def find_inventories(root: Path) -> list[Path]:
+    """Every inventory below ``root``, sorted: a folder with hosts.yml. ``root`` itself may be one."""
+    return sorted(Path(folder) for folder, _, files in os.walk(root) if INVENTORY_FILE in files)
 
 
 def load_connection(inventory: Path) -> Connection:
     """Read the inventory folder ``inventory`` and return the connection that it declares.
 
     Raises:
-        InventoryError: with every problem of the inventory, each naming file and variable.
+        InventoryError: with every problem and every blank of the inventory, each naming file, line and variable.
 
     """
+    found = examine(inventory)
+    if found.connection is None:
+        raise InventoryError([*found.problems, *found.blanks])
+    return found.connection
+
+
+def examine(inventory: Path) -> Examination:
+    """Judge the inventory folder ``inventory``; whatever is wrong with it is in the answer, never raised."""
     folder = inventory.parent if inventory.name == INVENTORY_FILE else inventory
     hosts_file = folder / INVENTORY_FILE
     if not hosts_file.is_file():
-        raise InventoryError(
-            [Problem(str(folder), INVENTORY_FILE, "is not there; an inventory is a folder with that file: name one")]
+        return Examination(
+            folder,
+            problems=(
+                Problem(str(folder), INVENTORY_FILE, "is not there; an inventory is a folder with that file: name one"),
+            ),
         )
-    shared, hosts = _read(hosts_file)
-    return build_connection(shared, hosts, folder)
+    try:
+        shared, hosts = _read(hosts_file)
+    except InventoryError as error:
+        return Examination(folder, problems=tuple(error.problems))
+    return _judge(shared, hosts, folder)
 
 
-def build_connection(shared: dict[str, Any], hosts: dict[str, Any], folder: Path) -> Connection:
-    """Make the connection of variables that are loaded already, as an Ansible plugin has them.
-
-    ``shared`` holds the ``connection_`` variables, ``hosts`` maps each host to its groups and addresses.
-
-    Raises:
-        InventoryError: as ``load_connection``.
-
-    """
+def _judge(shared: dict[str, Any], hosts: dict[str, Any], folder: Path) -> Examination:
     fields = {key.removeprefix(PREFIX): value for key, value in shared.items() if key != HOST_ADDRESSES}
     places = _Places(folder)
+    blanks = tuple(places.problem(path, BLANK_MESSAGE) for path in _blank_paths(fields))
     try:
         connection = Connection.model_validate({**fields, "hosts": hosts})
     except ValidationError as error:
-        raise InventoryError([_problem(detail, places) for detail in error.errors()]) from error
-    found = rules.findings(connection)
-    if found:
-        raise InventoryError([places.problem(path, message) for path, message in found])
-    return connection
+        problems = (_problem(detail, places) for detail in error.errors())
+        empty = tuple(blank.variable for blank in blanks)
+        return Examination(
+            folder,
+            problems=tuple(problem for problem in problems if not problem.variable.startswith(empty or "\0")),
+            blanks=blanks,
+        )
+    found = tuple(places.problem(path, message) for path, message in rules.findings(connection))
+    usable = connection if not found and not blanks else None
+    return Examination(folder, usable, found, blanks)
+
+
+def _blank_paths(value: Any, path: str = "") -> Iterator[str]:
+    """The dotted paths below ``value`` that hold nothing, or a text that begins with TODO."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _blank_paths(item, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _blank_paths(item, f"{path}.{index}")
+    elif value is None or (isinstance(value, str) and value.startswith(BLANK)):
+        yield path
 
 
 def host_variables(inventory: Path, prefix: str) -> dict[str, dict[str, Any]]:
