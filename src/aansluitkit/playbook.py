@@ -21,7 +21,7 @@ _FAILURE = re.compile(r"^(fatal|failed|\[ERROR\]|ERROR)")
 Process = subprocess.Popen[str]
 
 
-def play(
+def play(  # noqa: PLR0913 - the options have names
     playbook: Path,
     inventory: Path,
     log: Path,

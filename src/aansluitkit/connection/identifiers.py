@@ -23,6 +23,7 @@ OIN_PREFIXES = {
     "00000010": "TRR-BD",
     TEST_PREFIX: "test",
 }
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
 
 
@@ -51,6 +52,35 @@ def check_oin(value: str) -> str:
     return value
 
 
+def check_hrn(value: str) -> str:
+    """Return ``value`` when it is an HRN: built on RSIN or KvK number (seed 3.3.8; IDA annex 1).
+
+    Raises:
+        ValueError: with what is wrong, as a sentence.
+
+    """
+    if not value.startswith(HRN_PREFIXES):
+        raise ValueError(
+            f"'{value}' is no HRN, which starts with {' or '.join(HRN_PREFIXES)} (seed 3.3.8): "
+            "copy the number from the vendor's certificate"
+        )
+    return value
+
+
+def check_name(value: str) -> str:
+    """Return ``value`` when it can name a connection: in file names, host names and Pulumi's stacks.
+
+    Raises:
+        ValueError: with what is wrong, as a sentence.
+
+    """
+    if not _NAME.fullmatch(value):
+        raise ValueError(
+            f"'{value}' is no name of a connection: write 1 to 63 small letters, digits and hyphens, a hyphen not first"
+        )
+    return value
+
+
 def check_fqdn(value: str) -> str:
     """Return ``value`` in lower case when it is a fully qualified host name (RFC 1123 section 2.1).
 
@@ -68,4 +98,5 @@ def check_fqdn(value: str) -> str:
 
 
 Oin = Annotated[str, AfterValidator(check_oin)]
+Name = Annotated[str, AfterValidator(check_name)]
 Fqdn = Annotated[str, AfterValidator(check_fqdn)]

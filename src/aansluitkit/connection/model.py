@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
-from aansluitkit.connection.identifiers import Fqdn, Oin, check_fqdn
+from aansluitkit.connection.identifiers import Fqdn, Name, Oin, check_fqdn
 
 HTTPS_PORT = 443  # Digikoppeling Beveiligingsstandaarden TLS005
 
@@ -283,7 +283,7 @@ class Ports(Model):
 class Connection(Model):
     """One connection in one environment."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+    name: Name
     # Shows how an inventory looks: documentation addresses and example names are right here, deploying is refused.
     example: Annotated[bool, Field(strict=True)] = False
     environment: Environment

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import combinations
 
-from aansluitkit.connection.identifiers import HRN_PREFIXES, TEST_PREFIX
+from aansluitkit.connection.identifiers import TEST_PREFIX, check_hrn
 from aansluitkit.connection.model import Component, Connection, Environment, Kind
 
 Finding = tuple[str, str]  # dotted path below connection_, sentence
@@ -28,13 +28,12 @@ def vendor_has_no_production(connection: Connection) -> Iterator[Finding]:
 def vendor_has_hrn(connection: Connection) -> Iterator[Finding]:
     """A vendor identifies itself by an HRN, which is built on RSIN or KvK number (seed 3.3.8; IDA annex 1)."""
     oin = connection.organisation.oin
-    allowed = (*HRN_PREFIXES, *((TEST_PREFIX,) if connection.environment is Environment.LAB else ()))
-    if connection.kind is Kind.VENDOR and not oin.startswith(allowed):
-        yield (
-            "organisation.oin",
-            f"'{oin}' is no HRN, which starts with {' or '.join(HRN_PREFIXES)} (seed 3.3.8): "
-            "copy the number from the vendor's certificate",
-        )
+    tested = connection.environment is Environment.LAB and oin.startswith(TEST_PREFIX)
+    if connection.kind is Kind.VENDOR and not tested:
+        try:
+            check_hrn(oin)
+        except ValueError as error:
+            yield "organisation.oin", str(error)
 
 
 def test_oin_stays_out_of_production(connection: Connection) -> Iterator[Finding]:

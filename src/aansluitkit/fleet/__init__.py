@@ -1,1 +1,1 @@
-"""Many customers at once: each inventory examined, what they may not share, what a partner's change touches, deploys."""
+"""Many customers at once: made, examined, held against each other, asked what a change touches, deployed."""

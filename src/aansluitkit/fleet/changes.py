@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import IPv4Network
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
@@ -77,7 +78,9 @@ class NewCertificate:
         """Every connection to an endpoint that the certificate names."""
         if not any(_covers(name, connection.partner.host_name) for name in self.names):
             return None
-        return Touched(tuple(self._steps(connection)), tuple(self._variables(connection)), cpa=True, hosts=_adapters(connection))
+        return Touched(
+            tuple(self._steps(connection)), tuple(self._variables(connection)), cpa=True, hosts=_adapters(connection)
+        )
 
     def _variables(self, connection: Connection) -> Iterator[str]:
         yield "certificates.partner"
@@ -104,12 +107,19 @@ class CertificateEnds:
     def touch(self, connection: Connection) -> Touched | None:
         """Every connection: after that moment no handshake succeeds (Beveiligingsstandaarden PKI002)."""
         beyond = connection.cpa.end > self.end
-        return Touched(tuple(self._steps(beyond)), ("certificates.partner", *(["cpa.end"] if beyond else [])), cpa=True, hosts=_adapters(connection))
+        return Touched(
+            tuple(self._steps(beyond)),
+            ("certificates.partner", *(["cpa.end"] if beyond else [])),
+            cpa=True,
+            hosts=_adapters(connection),
+        )
 
-    def _steps(self, beyond: bool) -> Iterator[Step]:  # noqa: FBT001
+    def _steps(self, beyond: bool) -> Iterator[Step]:
         yield Step(self.end, "ask the partner for its next certificate, then ask again with --certificate")
         if beyond:
-            yield Step(self.end, f"the CPA outlives the certificate: end it no later than {self.end:%Y-%m-%d} (BP EB009)")
+            yield Step(
+                self.end, f"the CPA outlives the certificate: end it no later than {self.end:%Y-%m-%d} (BP EB009)"
+            )
         yield from _renew_cpa(self.end)
 
 
@@ -145,8 +155,12 @@ class NewEndpoint:
     """The partner receives at ``url`` from moment ``on``."""
 
     url: str
-    host: str
     on: datetime | None = None
+
+    @property
+    def host(self) -> str:
+        """Host name of the new endpoint."""
+        return str(urlsplit(self.url).hostname)
 
     def touch(self, connection: Connection) -> Touched | None:
         """Every connection to another endpoint than the new one."""

@@ -8,6 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from aansluitkit.connection import examine, find_inventories
+from aansluitkit.connection.inventory import _Places as Places
 from aansluitkit.errors import InventoryError, Problem
 from aansluitkit.fleet.conflicts import Claim, Holder, claims, conflicts
 from aansluitkit.fleet.parallel import ask
@@ -84,6 +85,13 @@ def _enter(inventory: Path) -> Entry:
 def _held_together(entries: list[Entry]) -> list[Entry]:
     found = conflicts(Holder(claim, entry.inventory, entry.customer) for entry in entries for claim in entry.claims)
     return [
-        replace(entry, problems=(*entry.problems, *found[entry.inventory])) if entry.inventory in found else entry
+        replace(entry, problems=(*entry.problems, *_placed(entry.inventory, found[entry.inventory])))
+        if entry.inventory in found
+        else entry
         for entry in entries
     ]
+
+
+def _placed(inventory: Path, findings: list[tuple[str, str]]) -> list[Problem]:
+    places = Places(inventory)
+    return [places.problem(path, message) for path, message in findings]

@@ -8,7 +8,8 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from aansluitkit.connection import Connection, Environment, examine
+from aansluitkit.connection import Environment, examine
+from aansluitkit.connection.inventory import _Places as Places
 from aansluitkit.errors import KitError
 from aansluitkit.fleet.changes import Change, NewCertificate, NewEndpoint, Touched
 from aansluitkit.fleet.parallel import ask
@@ -116,7 +117,7 @@ def _check_change(change: Change, concerned: list[Impact]) -> None:
     endpoints = sorted({impact.partner_endpoint for impact in concerned})
     if isinstance(change, NewEndpoint) and len(endpoints) > 1:
         raise KitError(
-            f"the partner has endpoints {', '.join(endpoints)}: say with --environment which of them {change.url} replaces"
+            f"the partner has endpoints {', '.join(endpoints)}: say with --environment which {change.url} replaces"
         )
     if not isinstance(change, NewCertificate):
         return
@@ -130,3 +131,11 @@ def _check_change(change: Change, concerned: list[Impact]) -> None:
             f"{change.file} names {', '.join(change.names) or 'no host'}, the partner's endpoints are "
             f"{', '.join(endpoints)}: give the certificate of one of them"
         )
+
+
+def _places(inventory: Path, touched: Touched | None) -> tuple[Place, ...]:
+    if touched is None:
+        return ()
+    places = Places(inventory)
+    found = (places.problem(variable, "") for variable in touched.variables)
+    return tuple(Place(str(Path(one.file).resolve()), one.line, one.variable) for one in found)
