@@ -14,10 +14,20 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+)
 
-from aansluitkit.connection.identifiers import Fqdn, Name, Oin, check_fqdn
+from aansluitkit.connection.identifiers import Fqdn, Name, Oin, check_fqdn, check_oin
 
+OIN_TYPE = "urn:osb:oin"  # Koppelvlakstandaard ebMS2 chapter 5, PartyId
 HTTPS_PORT = 443  # Digikoppeling Beveiligingsstandaarden TLS005
 
 
@@ -163,11 +173,22 @@ class Partner(Model):
     """The other side. Its inbound and outbound addresses differ as a rule (seed 4.4.2); each is one or a network."""
 
     name: Annotated[str, Field(min_length=1)]
-    oin: Oin
+    # The Compliancevoorziening has a type and number of its own (urn:cv:oin); everyone else an OIN.
+    party_id_type: Annotated[str, Field(pattern=r"^\S+$")] = OIN_TYPE
+    oin: str
     endpoint: Endpoint
     inbound_addresses: Annotated[tuple[Range, ...], Field(min_length=1)]
     outbound_addresses: Annotated[tuple[Range, ...], Field(min_length=1)]
     contact: Contact
+
+    @field_validator("oin")
+    @classmethod
+    def _check_oin(cls, value: str, info: ValidationInfo) -> str:
+        if info.data.get("party_id_type") == OIN_TYPE:
+            return check_oin(value)
+        if not value.isalnum():
+            raise ValueError(f"'{value}' holds more than letters and digits: write the partner's number")
+        return value
 
     @property
     def address(self) -> IPv4Address:

@@ -85,7 +85,7 @@ def conflicts(holders: Iterable[Holder]) -> dict[Path, list[tuple[str, str]]]:
 
 def _collide(one: Holder, other: Holder) -> bool:
     if one.claim.kind == "name":
-        return one.inventory != other.inventory
+        return one.inventory.parent != other.inventory.parent
     return one.customer != other.customer
 
 

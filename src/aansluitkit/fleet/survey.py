@@ -8,7 +8,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from aansluitkit.connection import examine, find_inventories
-from aansluitkit.connection.inventory import _Places as Places
+from aansluitkit.connection.loading import load_inventory
+from aansluitkit.connection.places import Places
 from aansluitkit.errors import InventoryError, Problem
 from aansluitkit.fleet.conflicts import Claim, Holder, claims, conflicts
 from aansluitkit.fleet.parallel import ask
@@ -93,5 +94,5 @@ def _held_together(entries: list[Entry]) -> list[Entry]:
 
 
 def _placed(inventory: Path, findings: list[tuple[str, str]]) -> list[Problem]:
-    places = Places(inventory)
-    return [places.problem(path, message) for path, message in findings]
+    places = Places(load_inventory(inventory))
+    return [places.problem(path, message, "customers_share_nothing") for path, message in findings]

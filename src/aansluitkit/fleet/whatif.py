@@ -9,7 +9,8 @@ from functools import partial
 from pathlib import Path
 
 from aansluitkit.connection import Environment, examine
-from aansluitkit.connection.inventory import _Places as Places
+from aansluitkit.connection.loading import load_inventory
+from aansluitkit.connection.places import Places
 from aansluitkit.errors import KitError
 from aansluitkit.fleet.changes import Change, NewCertificate, NewEndpoint, Touched
 from aansluitkit.fleet.parallel import ask
@@ -136,6 +137,6 @@ def _check_change(change: Change, concerned: list[Impact]) -> None:
 def _places(inventory: Path, touched: Touched | None) -> tuple[Place, ...]:
     if touched is None:
         return ()
-    places = Places(inventory)
+    places = Places(load_inventory(inventory))
     found = (places.problem(variable, "") for variable in touched.variables)
     return tuple(Place(str(Path(one.file).resolve()), one.line, one.variable) for one in found)

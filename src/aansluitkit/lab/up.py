@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from aansluitkit.connection import Connection, Environment, load_connection
-from aansluitkit.connection.inventory import host_variables
+from aansluitkit.connection.ansible_loader import host_variables
 from aansluitkit.errors import KitError
 from aansluitkit.lab import image, landscape
 from aansluitkit.lab.ansible import ENVIRONMENT

@@ -1,0 +1,103 @@
+"""Where a variable of an inventory stands: its file and line, looked up only once something is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from aansluitkit.connection.inventory_rules import HOST_ADDRESSES
+from aansluitkit.connection.loading import PREFIX, SECRET_PREFIX, Inventory
+from aansluitkit.connection.yamlfile import line_of
+from aansluitkit.errors import Problem
+
+
+class Places:
+    """Turns findings into problems with file and line; of several files the one that wins in Ansible is named."""
+
+    def __init__(self, inventory: Inventory) -> None:
+        self.inventory = inventory
+
+    def problem(self, path: str, message: str, rule: str) -> Problem:
+        """The problem at ``path``: a dotted path of the model, a variable, 'group NAME', or a file."""
+        if path.startswith("group "):
+            keys = next(_ways_to_group(self.inventory.hosts_content, path.removeprefix("group ")), ())
+            return self._at(self.inventory.hosts_file, path, message, keys, rule)
+        if (self.inventory.folder / path).is_file():
+            return Problem(str(self.inventory.folder / path), "file", message, 1, rule)
+        if path == "hosts":
+            return Problem(str(self.inventory.hosts_file), "hosts", message, 1, rule)
+        if path.startswith("hosts."):
+            return self._of_host(path, message, rule)
+        variable = path if path.startswith((PREFIX, SECRET_PREFIX)) else PREFIX + path
+        file, way = self._file_of(variable.split(".", maxsplit=1)[0])
+        return self._at(file, variable, message, (*way, *variable.split(".")), rule)
+
+    def _of_host(self, path: str, message: str, rule: str) -> Problem:
+        _, host, *rest = path.split(".")
+        keys = (HOST_ADDRESSES, *rest[1:]) if rest[:1] == ["addresses"] else ()
+        variable = f"{host}: {'.'.join(keys) or 'group'}"
+        for file in self._files_of(f"host_vars/{host}"):
+            if keys and HOST_ADDRESSES in (self.inventory.contents[file] or {}):
+                return self._at(file, variable, message, keys, rule)
+        way = next(_ways_to_host(self.inventory.hosts_content, host), ())
+        return self._at(self.inventory.hosts_file, variable, message, (*way, *keys), rule)
+
+    def _at(self, file: Path, variable: str, message: str, keys: tuple[str, ...], rule: str) -> Problem:
+        return Problem(str(file), variable, message, line_of(file, keys), rule)
+
+    def _files_of(self, scope: str) -> list[Path]:
+        start = str(self.inventory.folder / scope)
+        return [path for path in self.inventory.contents if str(path).startswith((start + "/", start + "."))]
+
+    def _file_of(self, variable: str) -> tuple[Path, tuple[str, ...]]:
+        """The file that sets ``variable``, and the keys that lead to it there."""
+        for path, content in reversed(self.inventory.contents.items()):
+            if isinstance(content, dict) and variable in content:
+                return path, ()
+        for way in _ways_to_variable(self.inventory.hosts_content, variable):
+            return self.inventory.hosts_file, way
+        shared = [
+            path
+            for path in self._files_of("group_vars/all")
+            if isinstance(content := self.inventory.contents[path], dict)
+            and any(str(name).startswith(PREFIX) for name in content)
+            and not path.is_symlink()
+        ]
+        return (shared[0] if shared else self.inventory.hosts_file), ()
+
+    def encrypted(self) -> str:
+        """Names the encrypted files, in which a variable that is missed may stand."""
+        names = [str(path) for path in self.inventory.encrypted_files()]
+        return f" (what stands in {', '.join(names)} is not read: it is encrypted)" if names else ""
+
+
+def _groups(content: dict[str, Any], way: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
+    for name, group in content.items():
+        yield (*way, str(name)), group if isinstance(group, dict) else {}
+        children = group.get("children") if isinstance(group, dict) else None
+        if isinstance(children, dict):
+            yield from _groups(children, (*way, str(name), "children"))
+
+
+def _ways_to_group(content: dict[str, Any], name: str) -> Iterator[tuple[str, ...]]:
+    yield from (way for way, _ in _groups(content) if way[-1] == name)
+
+
+def _ways_to_host(content: dict[str, Any], host: str) -> Iterator[tuple[str, ...]]:
+    """The ways to ``host``, those with variables first."""
+    found = [
+        ((*way, "hosts", host), group["hosts"][host])
+        for way, group in _groups(content)
+        if isinstance(group.get("hosts"), dict) and host in group["hosts"]
+    ]
+    yield from (way for way, _ in sorted(found, key=lambda item: not item[1]))
+
+
+def _ways_to_variable(content: dict[str, Any], variable: str) -> Iterator[tuple[str, ...]]:
+    for way, group in _groups(content):
+        if isinstance(group.get("vars"), dict) and variable in group["vars"]:
+            yield (*way, "vars")
+        for host, variables in (group.get("hosts") or {}).items() if isinstance(group.get("hosts"), dict) else ():
+            if isinstance(variables, dict) and variable in variables:
+                yield (*way, "hosts", str(host))
