@@ -107,7 +107,7 @@ def certificate_covers_endpoint(connection: Connection) -> Iterator[Finding]:
     names = {"organisation": connection.host_name, "partner": connection.partner.host_name}
     endpoints = {"organisation": "connection_endpoint", "partner": "connection_partner.endpoint"}
     for party, certificate in leaves(connection):
-        covered = _dns_names(certificate)
+        covered = dns_names(certificate)
         if names[party] not in covered:
             yield (
                 f"certificates.{party}",
@@ -116,7 +116,8 @@ def certificate_covers_endpoint(connection: Connection) -> Iterator[Finding]:
             )
 
 
-def _dns_names(certificate: x509.Certificate) -> list[str]:
+def dns_names(certificate: x509.Certificate) -> list[str]:
+    """The host names that the certificate is for, in small letters."""
     try:
         extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     except x509.ExtensionNotFound:

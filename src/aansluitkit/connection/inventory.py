@@ -32,7 +32,8 @@ class Examination:
     """What one inventory turned out to be.
 
     ``connection`` is there only when nothing is wrong and nothing is blank. ``problems`` are what must be mended,
-    ``blanks`` the values that a person still has to fill in, ``warnings`` what a person should look at.
+    ``blanks`` the values that a person still has to fill in, ``warnings`` what a person should look at. ``known`` is
+    the connection as far as it is valid; asking it for the rest raises ``Unknown``.
     """
 
     path: Path
@@ -40,6 +41,7 @@ class Examination:
     problems: tuple[Problem, ...] = ()
     blanks: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
+    known: Connection | None = None
 
 
 def find_inventories(root: Path) -> list[Path]:
@@ -92,7 +94,12 @@ class _Judgement:
         self._compare_environments()
         usable = self.whole if not self.problems and not self.blanks else None
         return Examination(
-            self.inventory.folder, usable, tuple(dict.fromkeys(self.problems)), tuple(self.blanks), tuple(self.warnings)
+            self.inventory.folder,
+            usable,
+            tuple(dict.fromkeys(self.problems)),
+            tuple(self.blanks),
+            tuple(self.warnings),
+            self.connection,
         )
 
     def _placed(self, problem: Problem) -> Problem:

@@ -17,6 +17,7 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from aansluitkit.connection import Component, Connection, Flow, flows_of
+from aansluitkit.connection.certificate_rules import dns_names, read_leaf, serial_number
 from aansluitkit.errors import KitError
 
 PARTNER = "partner"  # as flows name the other side
@@ -61,13 +62,12 @@ class NewCertificate:
             KitError: when there is none, or it bears no OIN (Beveiligingsstandaarden PKI001).
         """
         leaf = _leaf(file)
-        serials = leaf.subject.get_attributes_for_oid(NameOID.SERIAL_NUMBER)
-        if not serials:
+        if not leaf.subject.get_attributes_for_oid(NameOID.SERIAL_NUMBER):
             raise KitError(f"{file} bears no OIN in its subject's serialNumber (PKI001): ask for the right certificate")
         return cls(
             file=file,
-            oin=str(serials[0].value),
-            names=_names(leaf),
+            oin=serial_number(leaf),
+            names=tuple(dns_names(leaf)),
             issuer=leaf.issuer.rfc4514_string(),
             begins=leaf.not_valid_before_utc,
             ends=leaf.not_valid_after_utc,
@@ -76,7 +76,7 @@ class NewCertificate:
 
     def touch(self, connection: Connection) -> Touched | None:
         """Every connection to an endpoint that the certificate names."""
-        if not any(_covers(name, connection.partner.host_name) for name in self.names):
+        if connection.partner.host_name not in self.names:
             return None
         return Touched(
             tuple(self._steps(connection)), tuple(self._variables(connection)), cpa=True, hosts=_adapters(connection)
@@ -170,7 +170,7 @@ class NewEndpoint:
 
     def _steps(self, connection: Connection) -> Iterator[Step]:
         present = _present(connection)
-        if present is not None and not any(_covers(name, self.host) for name in _names(present)):
+        if present is not None and self.host not in dns_names(present):
             yield Step(self.on, f"{connection.certificates.partner} does not name {self.host}: ask for its certificate")
         yield Step(self.on, f"ask whether {self.host} has other addresses; if so, ask again with --address OLD=NEW")
         yield Step(self.on, f"write {self.url} into connection_partner.endpoint")
@@ -213,23 +213,8 @@ def _present(connection: Connection) -> x509.Certificate | None:
 
 def _leaf(file: Path) -> x509.Certificate:
     try:
-        return x509.load_pem_x509_certificate(file.read_bytes())
+        return read_leaf(file)
     except OSError as error:
         raise KitError(f"{file} can't be read: {error.strerror}; name the partner's certificate") from error
     except ValueError as error:
         raise KitError(f"{file} holds no PEM certificate: give the leaf certificate first, as PEM") from error
-
-
-def _names(certificate: x509.Certificate) -> tuple[str, ...]:
-    try:
-        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-    except x509.ExtensionNotFound:
-        return ()
-    return tuple(extension.value.get_values_for_type(x509.DNSName))
-
-
-def _covers(name: str, host: str) -> bool:
-    """Whether certificate name ``name`` stands for ``host`` (RFC 6125 section 6.4)."""
-    if name.startswith("*."):
-        return host.partition(".")[2] == name[2:].lower()
-    return host == name.lower()

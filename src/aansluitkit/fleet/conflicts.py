@@ -7,11 +7,12 @@ A lab stands on a machine of its own, so it takes part in nothing of this.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from aansluitkit.connection import Component, Connection, Environment, Kind
+from aansluitkit.connection.partial import Unknown
 
 SHARED = {Component.MANAGEMENT, Component.PARTNER}  # hosts that the kit does not configure for one customer alone
 NAMED = 3  # other holders that a message names
@@ -46,23 +47,50 @@ REASONS = {
 
 
 def claims(connection: Connection) -> tuple[Claim, ...]:
-    """What ``connection`` holds for itself.
+    """What ``connection`` holds for itself, as far as it is valid: what is refused holds its addresses all the same.
 
     A vendor has one HRN for the connections of all its customers, so an HRN is not claimed (seed 3.3.8).
     """
-    if connection.environment is Environment.LAB:
+    try:
+        if connection.environment is Environment.LAB:
+            return ()
+    except Unknown:
         return ()
-    return tuple(_claims(connection))
+    return tuple(
+        claim for part in (_name, _endpoint, _cpa, _oin, _own_addresses, _hosts) for claim in _known(part, connection)
+    )
 
 
-def _claims(connection: Connection) -> Iterator[Claim]:
+def _known(part: Callable[[Connection], Iterator[Claim]], connection: Connection) -> list[Claim]:
+    try:
+        return list(part(connection))
+    except Unknown:
+        return []  # of a variable that is wrong or blank; that is said elsewhere
+
+
+def _name(connection: Connection) -> Iterator[Claim]:
     yield Claim("name", f"{connection.name}.{connection.environment}", "name")
+
+
+def _endpoint(connection: Connection) -> Iterator[Claim]:
     yield Claim("endpoint", connection.host_name, "endpoint")
+
+
+def _cpa(connection: Connection) -> Iterator[Claim]:
     yield Claim("CPA", connection.cpa.id, "cpa.id")
+
+
+def _oin(connection: Connection) -> Iterator[Claim]:
     if connection.kind is Kind.GOVERNMENT:
         yield Claim("OIN", connection.organisation.oin, "organisation.oin")
-    yield Claim("address", str(connection.inbound_address), "inbound_address")
-    yield Claim("address", str(connection.outbound_address), "outbound_address")
+
+
+def _own_addresses(connection: Connection) -> Iterator[Claim]:
+    for path in ("inbound_address", "outbound_address"):
+        yield Claim("address", str(getattr(connection, path)), path)
+
+
+def _hosts(connection: Connection) -> Iterator[Claim]:
     for host in connection.hosts.values():
         if not SHARED & set(host.components):
             for zone, address in host.addresses.items():
@@ -84,9 +112,8 @@ def conflicts(holders: Iterable[Holder]) -> dict[Path, list[tuple[str, str]]]:
 
 
 def _collide(one: Holder, other: Holder) -> bool:
-    if one.claim.kind == "name":
-        return one.inventory.parent != other.inventory.parent
-    return one.customer != other.customer
+    """Environments of one customer stand side by side under one name; their own rules compare them."""
+    return (one.inventory.parent, one.customer) != (other.inventory.parent, other.customer)
 
 
 def _message(claim: Claim, others: list[Holder]) -> str:

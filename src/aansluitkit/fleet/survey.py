@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from aansluitkit.connection import examine, find_inventories
+from aansluitkit.connection import Connection, examine, find_inventories
 from aansluitkit.connection.loading import load_inventory
+from aansluitkit.connection.partial import Unknown
 from aansluitkit.connection.places import Places
 from aansluitkit.errors import InventoryError, Problem
 from aansluitkit.fleet.conflicts import Claim, Holder, claims, conflicts
@@ -71,16 +72,23 @@ def survey(inventories: Sequence[Path], tell: Callable[[Entry], None] = lambda e
 
 def _enter(inventory: Path) -> Entry:
     found = examine(inventory)
-    connection = found.connection
+    folder = inventory.resolve()
     return Entry(
         inventory=inventory,
-        customer=connection.name if connection else inventory.resolve().parent.name,
-        environment=str(connection.environment) if connection else inventory.resolve().name,
+        customer=_known(found.known, "name", folder.parent.name),
+        environment=_known(found.known, "environment", folder.name),
         problems=found.problems,
         blanks=found.blanks,
         warnings=found.warnings,
-        claims=claims(connection) if connection else (),
+        claims=claims(found.known) if found.known else (),
     )
+
+
+def _known(connection: Connection | None, field: str, otherwise: str) -> str:
+    try:
+        return str(getattr(connection, field)) if connection else otherwise
+    except Unknown:
+        return otherwise
 
 
 def _held_together(entries: list[Entry]) -> list[Entry]:

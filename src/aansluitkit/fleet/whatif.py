@@ -138,5 +138,5 @@ def _places(inventory: Path, touched: Touched | None) -> tuple[Place, ...]:
     if touched is None:
         return ()
     places = Places(load_inventory(inventory))
-    found = (places.problem(variable, "") for variable in touched.variables)
+    found = (places.problem(variable, "", "") for variable in touched.variables)
     return tuple(Place(str(Path(one.file).resolve()), one.line, one.variable) for one in found)

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 
-from aansluitkit.connection import Environment, Kind
+from aansluitkit.connection import Kind
 from aansluitkit.fleet.new import Order, environments_of, make
 
+NOW = datetime.now(UTC).replace(microsecond=0)
 PARTNER = "00000004003214345001"
 ALL = """\
 ---
@@ -72,9 +80,42 @@ def customer(root: Path) -> Customer:
 
 
 def fill(inventory: Path) -> None:
-    """Write what Logius sends."""
-    change(inventory / "group_vars/all/connection.yml", "sender_id: TODO", "sender_id: AFZ-1")
-    change(inventory / "group_vars/all/connection.yml", "name: TODO", "name: MIJNOVERHEID.ebMS.LZ.1.0")
+    """Write what Logius sends, and give both parties a certificate."""
+    file = inventory / "group_vars/all/connection.yml"
+    text = file.read_text()
+    own = {"sender_id": "AFZ-1", "name": "MIJNOVERHEID.ebMS.LZ.1.0"}
+    own |= {party: f'"{{{{ inventory_dir }}}}/certificates/{party}.pem"' for party in ("organisation", "partner")}
+    for name, value in own.items():
+        text, count = re.subn(rf"{name}: TODO.*", f"{name}: {value}", text)
+        assert count == 1, name
+    file.write_text(text)
+    oin = re.search(r'oin: "(\d+)"', (inventory.parent / "customer.yml").read_text())
+    host = re.search(r"https://([^/]+)/", text)
+    assert oin
+    assert host
+    certificate(inventory / "certificates/organisation.pem", host[1], oin=oin[1])
+    certificate(inventory / "certificates/partner.pem", f"ebms.{inventory.name}.overheid.nl")
+
+
+def certificate(file: Path, *hosts: str, days: int = 700, oin: str = PARTNER, issuer: str = "TSP CA - G1") -> Path:
+    """A certificate of the partner; nobody checks who signed it here."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = [x509.NameAttribute(NameOID.COMMON_NAME, hosts[0])]
+    subject += [x509.NameAttribute(NameOID.SERIAL_NUMBER, oin)] if oin else []
+    built = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name(subject))
+        .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(NOW - timedelta(days=1))
+        .not_valid_after(NOW + timedelta(days=days))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(built.public_bytes(Encoding.PEM))
+    return file
 
 
 def change(file: Path, old: str, new: str) -> None:
@@ -82,7 +123,3 @@ def change(file: Path, old: str, new: str) -> None:
     text = file.read_text()
     assert old in text, f"{old!r} does not stand in {file}"
     file.write_text(text.replace(old, new, 1))
-
-
-def environment_of(inventory: Path) -> Environment:
-    return Environment(inventory.name)

@@ -15,10 +15,18 @@ from aansluitkit.errors import KitError
 from aansluitkit.fleet import new
 from aansluitkit.fleet.survey import find, survey
 
-from .conftest import Customer, change
+from .conftest import Customer, change, fill
 
 VENDOR = {Environment.PREPROD: "https://ebms.klant-201.nl/ebms"}
 GOVERNMENT = {**VENDOR, Environment.PRODUCTION: "https://ebms.productie.klant-201.nl/ebms"}
+
+
+BLANKS = {
+    "connection_certificates.organisation",
+    "connection_certificates.partner",
+    "connection_sender_id",
+    "connection_cpa.service.name",
+}
 
 
 def order(kind: Kind = Kind.VENDOR, **fields: object) -> new.Order:
@@ -45,7 +53,7 @@ def test_only_what_logius_sends_is_blank(root: Path, kind: Kind) -> None:
     for inventory in new.make(order(kind), root):
         found = examine(inventory)
         assert found.problems == ()
-        assert {blank.variable for blank in found.blanks} == {"connection_sender_id", "connection_cpa.service.name"}
+        assert {blank.variable for blank in found.blanks} == BLANKS
 
 
 def test_a_vendor_gets_no_production() -> None:
@@ -187,8 +195,7 @@ def test_organisations_that_are_refused(value: str) -> None:
 @pytest.mark.parametrize("name", ["'s-Hertogenbosch", 'Klant "B.V."', "Súdwest-Fryslân: gemeente #1", "J&T <B.V.> \\"])
 def test_an_organisation_comes_back_as_it_was_given(root: Path, name: str) -> None:
     [inventory] = new.make(order(organisation=new.accept_organisation(name)), root)
-    change(inventory / "group_vars/all/connection.yml", "sender_id: TODO", "sender_id: AFZ-1")
-    change(inventory / "group_vars/all/connection.yml", "name: TODO", "name: MIJNOVERHEID.ebMS.LZ.1.0")
+    fill(inventory)
     assert load_connection(inventory).organisation.name == name
 
 
