@@ -7,6 +7,7 @@ from itertools import combinations
 
 from aansluitkit.connection.identifiers import HRN_PREFIXES, TEST_PREFIX
 from aansluitkit.connection.model import Component, Connection, Environment, Kind
+from aansluitkit.connection.place_rules import PLACE_RULES
 
 Finding = tuple[str, str]  # dotted path below connection_, sentence
 Rule = Callable[[Connection], Iterator[Finding]]
@@ -141,7 +142,9 @@ def components_are_present(connection: Connection) -> Iterator[Finding]:
 
 
 def own_addresses_are_external(connection: Connection) -> Iterator[Finding]:
-    """The partner sees the inbound and outbound address, so they lie in the external zone."""
+    """The partner sees the inbound and outbound address, so the firewall carries them in the external zone."""
+    if connection.openstack:
+        return  # its router carries them (place_rules)
     zone = connection.zones.get(EXTERNAL)
     for field in ("inbound_address", "outbound_address"):
         address = getattr(connection, field)
@@ -206,6 +209,7 @@ RULES: tuple[Rule, ...] = (
     cpa_dates,
     persist_duration_covers_retries,
     extra_flows_name_known_places,
+    *PLACE_RULES,
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from aansluitkit.errors import KitError
@@ -23,14 +23,16 @@ _RECAP = re.compile(r"^\S+ +: ok=\d+ +changed=(\d+) ")
 _FAILURE = re.compile(r"^(fatal|failed|\[ERROR\]|ERROR)")
 
 
-def play(playbook: Path, inventory: Path, log: Path, say: Callable[[str], None]) -> int:
+def play(playbook: Path, inventory: Path, log: Path, say: Callable[[str], None], *, options: Sequence[str] = ()) -> int:
     """Run ``playbook`` on ``inventory`` and return how many tasks changed something.
+
+    ``options`` are ansible-playbook's own.
 
     Raises:
         KitError: when a task failed; the message holds the failure and where the log is.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = ["ansible-playbook", "--inventory", str(inventory), "--diff", str(playbook)]
+    command = ["ansible-playbook", "--inventory", str(inventory), "--diff", *options, str(playbook)]
     lines: list[str] = []
     with (
         log.open("w", encoding="utf-8") as file,
