@@ -87,11 +87,10 @@ def _confirm(connections: dict[Path, Connection], *, yes: bool) -> None:
 
 def _deploy(inventory: Path, connection: Connection, logs: Path, options: tuple[str, ...]) -> Deploy:
     from aansluitkit.fleet.deploy import Deploy  # noqa: PLC0415
-    from aansluitkit.lab.ansible import ENVIRONMENT  # noqa: PLC0415
+    from aansluitkit.lab.ansible import settings_for  # noqa: PLC0415
 
     name = f"{connection.name}.{connection.environment}"
-    settings = ENVIRONMENT if connection.environment is Environment.LAB else {}
-    return Deploy(inventory, name, logs.resolve() / f"{name}.log", options, settings)
+    return Deploy(inventory, name, logs.resolve() / f"{name}.log", options, settings_for(connection))
 
 
 class _Progress:

@@ -26,6 +26,7 @@ from pydantic import (
 )
 
 from aansluitkit.connection.identifiers import Fqdn, Name, Oin, check_fqdn, check_oin
+from aansluitkit.connection.place import OpenStack, Place
 
 OIN_TYPE = "urn:osb:oin"  # Koppelvlakstandaard ebMS2 chapter 5, PartyId
 HTTPS_PORT = 443  # Digikoppeling Beveiligingsstandaarden TLS005
@@ -326,6 +327,24 @@ class Connection(Model):
     cpa: CpaParameters
     ports: Ports = Ports()
     extra_flows: tuple[ExtraFlow, ...] = ()
+    openstack: OpenStack | None = None
+
+    @property
+    def place(self) -> Place:
+        """Where the hosts live; without a cloud's settings others made them."""
+        if self.environment is Environment.LAB:
+            return Place.PODMAN
+        return Place.OPENSTACK if self.openstack else Place.EXISTING
+
+    def carried(self, address: IPv4Address) -> IPv4Address:
+        """What the firewall carries for the public ``address``: itself, or what the cloud's router makes of it."""
+        if not self.openstack:
+            return address
+        fixed = {
+            self.inbound_address: self.openstack.inbound_fixed_address,
+            self.outbound_address: self.openstack.outbound_fixed_address,
+        }
+        return fixed[address]
 
     @property
     def host_name(self) -> Fqdn:

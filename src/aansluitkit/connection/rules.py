@@ -9,6 +9,7 @@ from itertools import combinations
 
 from aansluitkit.connection.identifiers import TEST_PREFIX, check_hrn, doubt_oin
 from aansluitkit.connection.model import HTTPS_PORT, OIN_TYPE, Component, Connection, Environment, Host, Kind, Network
+from aansluitkit.connection.place_rules import PLACE_RULES
 
 Finding = tuple[str, str]  # dotted path below connection_, sentence
 Rule = Callable[[Connection], Iterator[Finding]]
@@ -165,7 +166,9 @@ def components_are_present(connection: Connection) -> Iterator[Finding]:
 
 
 def own_addresses_are_external(connection: Connection) -> Iterator[Finding]:
-    """The partner sees the inbound and outbound address, so they lie in the external zone."""
+    """The partner sees the inbound and outbound address, so the firewall carries them in the external zone."""
+    if connection.openstack:
+        return  # its router carries them (place_rules)
     zone = connection.zones.get(EXTERNAL)
     for field in ("inbound_address", "outbound_address"):
         address = getattr(connection, field)
@@ -491,6 +494,7 @@ RULES: tuple[Rule, ...] = (
     extra_flows_name_known_places,
     extra_flows_once,
     nothing_outside_reaches_management,
+    *PLACE_RULES,
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
@@ -40,9 +41,9 @@ def lab_up(inventory: Path, console: Console) -> Report:
         with steps.step("certificates"):
             make_pki(connection, generation, connection.certificates.partner.parents[1], steps.say)
         with steps.step("host image"):
-            host_image = image.build(steps.say)
+            image.build(steps.say)
         with steps.step("landscape"):
-            landscape.up(inventory, host_image, steps.say)
+            landscape.up(inventory, steps.say)
         with steps.step("configuration"):
             log = STATE / "log/site.log"
             changed = play(ROOT / "playbooks/site.yml", inventory, log, steps.say, environment=ENVIRONMENT)
@@ -52,6 +53,18 @@ def lab_up(inventory: Path, console: Console) -> Report:
         _write(report, connection, steps)
     _summarise(report, connection, console, steps)
     return report
+
+
+def make_hosts(inventory: Path, say: Callable[[str], None]) -> None:
+    """Make the networks and hosts of the lab of ``inventory``, or what of them is missing.
+
+    Raises:
+        KitError: when one can't be made, or another run is at it.
+    """
+    with alone():
+        claim()
+        image.build(say)
+        landscape.up(inventory, say)
 
 
 def lab_down(console: Console) -> None:
