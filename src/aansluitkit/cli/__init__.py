@@ -57,9 +57,9 @@ def _tell_usage(error: typer.TyperException) -> int:
     if type(error).__name__ == "NoArgsIsHelpError":
         print(error.format_message())
         return 2
-    path = context.command_path if context else "aansluitkit"
+    hint = f": see {context.command_path} --help" if context else ""
     words = " ".join(error.format_message().split()).rstrip(".")
-    return _tell(f"{words[:1].lower()}{words[1:]}: see {path} --help", error.exit_code)
+    return _tell(f"{words[:1].lower()}{words[1:]}{hint}", error.exit_code)
 
 
 def _tell(message: str, status: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -86,6 +86,7 @@ def bar(target: Console, what: str, total: int) -> Iterator[Progress]:
         yield progress
 
 
-def usage(words: str, options: Sequence[str]) -> typer.BadParameter:
-    """What is wrong with ``options`` together."""
-    return typer.BadParameter(words, param_hint=" / ".join(options))
+class UsageError(typer.TyperException):
+    """The command line is wrong in a way that its types can't tell."""
+
+    exit_code = 2

@@ -1,4 +1,4 @@
-"""The commands that reach hosts: deploy, verify, ping."""
+"""The commands that reach hosts: plan, up, destroy, deploy, verify, ping."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from aansluitkit.cli.app import Inventories, Inventory, JsonFile, app, console, examples, usage, write_json
+from aansluitkit.cli.app import Inventories, Inventory, JsonFile, UsageError, app, console, examples, write_json
 from aansluitkit.connection import Environment, load_connection
 from aansluitkit.errors import InventoryError, KitError
 from aansluitkit.project import STATE
@@ -23,6 +23,65 @@ from aansluitkit.project import STATE
 if TYPE_CHECKING:
     from aansluitkit.connection import Connection
     from aansluitkit.fleet.deploy import Deploy, Outcome
+
+
+Yes = Annotated[bool, typer.Option("--yes", help="Don't ask.")]
+
+
+@app.command(epilog=examples("plan inventories/gemeente-x/preprod"))
+def plan(inventory: Inventory) -> None:
+    """Show what differs between an inventory and the networks, hosts and configuration that are there.
+
+    Nothing is changed. Status 1: something differs.
+    """
+    from aansluitkit.landscape import plan  # noqa: PLC0415
+
+    _deployable(inventory)
+    changes = plan(inventory, _say)
+    print(f"{inventory}: {changes}")
+    raise typer.Exit(1 if changes else 0)
+
+
+@app.command(epilog=examples("up inventories/gemeente-x/preprod", "up inventories/gemeente-x/production --yes"))
+def up(inventory: Inventory, *, yes: Yes = False) -> None:
+    """Make the networks and hosts of an inventory, repair what differs, and leave the rest alone.
+
+    In production it shows what would change and asks. Hosts that are new get their configuration by deploy.
+    """
+    from aansluitkit.landscape import up  # noqa: PLC0415
+
+    connection = _deployable(inventory)
+    if connection.environment is Environment.PRODUCTION:
+        _need_answer(f"{inventory} is production", yes=yes)
+    changes = up(inventory, _say, lambda found: yes or typer.confirm(f"{inventory}: production: {found}. Go on?"))
+    print(f"{inventory}: {f'done: {changes}' if changes else changes}")
+
+
+@app.command(epilog=examples("destroy inventories/gemeente-x/preprod"))
+def destroy(inventory: Inventory, *, yes: Yes = False) -> None:
+    """Remove the networks and hosts that up made, after asking; never in production."""
+    from aansluitkit.landscape import destroy  # noqa: PLC0415
+
+    _need_answer(f"{inventory} would be removed", yes=yes)
+    destroy(inventory, _say, lambda found: yes or typer.confirm(f"{inventory}: {found}. Remove it?"))
+    print(f"{inventory}: removed")
+
+
+def _say(message: str) -> None:
+    print(f"  {message}", flush=True)
+
+
+def _deployable(inventory: Path) -> Connection:
+    from aansluitkit.connection import refuse_deployment  # noqa: PLC0415
+
+    connection = load_connection(inventory)
+    refuse_deployment(connection)
+    return connection
+
+
+def _need_answer(what: str, *, yes: bool) -> None:
+    if not yes and not sys.stdin.isatty():
+        raise UsageError(f"{what}, and nobody can be asked here: add --yes when it is meant")
 
 
 @app.command(
@@ -41,7 +100,7 @@ def deploy(
     dry_run: Annotated[bool, typer.Option("--check", help="Show what would change, and change nothing.")] = False,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Inventories at once.")] = os.cpu_count() or 1,
     logs: Annotated[Path, typer.Option(help="Folder of the logs: one for each inventory.")] = STATE / "log/deploy",
-    yes: Annotated[bool, typer.Option("--yes", help="Don't ask before production.")] = False,
+    yes: Yes = False,
 ) -> None:
     """Configure the hosts of one or many inventories, side by side: ansible-playbook with playbooks/site.yml.
 
@@ -62,25 +121,20 @@ def deploy(
 
 def _ready(paths: list[Path]) -> dict[Path, Connection]:
     """The connection of each inventory; all problems of all of them are told before anything runs."""
-    from aansluitkit.connection import refuse_deployment  # noqa: PLC0415
     from aansluitkit.fleet.survey import find, survey  # noqa: PLC0415
 
     inventories = find(paths)
     refused = [problem for entry in survey(inventories) for problem in (*entry.problems, *entry.blanks)]
     if refused:
         raise InventoryError(refused)
-    connections = {inventory: load_connection(inventory) for inventory in inventories}
-    for connection in connections.values():
-        refuse_deployment(connection)
-    return connections
+    return {inventory: _deployable(inventory) for inventory in inventories}
 
 
 def _confirm(connections: dict[Path, Connection], *, yes: bool) -> None:
     names = [str(path) for path, found in connections.items() if found.environment is Environment.PRODUCTION]
     if not names or yes:
         return
-    if not sys.stdin.isatty():
-        raise usage(f"is needed where nobody can be asked: {', '.join(names)} is production", ["--yes"])
+    _need_answer(f"{', '.join(names)} is production", yes=yes)
     if not typer.confirm(f"{', '.join(names)}: production. Deploy?"):
         raise KitError("not confirmed: nothing was changed")
 

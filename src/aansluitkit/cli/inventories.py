@@ -16,8 +16,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from aansluitkit.cli.app import Inventories, Inventory, JsonFile, app, bar, console, examples, usage, write_json
+from aansluitkit.cli.app import Inventories, Inventory, JsonFile, UsageError, app, bar, console, examples, write_json
 from aansluitkit.connection import Environment, Kind, load_connection
+from aansluitkit.errors import KitError
 from aansluitkit.project import ROOT
 
 if TYPE_CHECKING:
@@ -95,8 +96,13 @@ def new(
     production_endpoint: Annotated[
         str | None, typer.Option(help="The same in production; government organisations alone.")
     ] = None,
-    folder: Annotated[Path, typer.Option(help="Folder of the customers, with the shared defaults in shared/.")] = ROOT
-    / "inventories",
+    folder: Annotated[
+        Path,
+        typer.Option(
+            help="Folder of the customers, with the shared defaults in shared/.",
+            show_default="inventories/ of the project",
+        ),
+    ] = ROOT / "inventories",
 ) -> None:
     """Make the inventories of a new customer, and list the values that only people or Logius know.
 
@@ -106,10 +112,11 @@ def new(
     from aansluitkit.fleet import new as making  # noqa: PLC0415
     from aansluitkit.fleet.survey import survey  # noqa: PLC0415
 
-    kind = kind or Kind(making.shared_defaults(folder).get("connection_kind", Kind.GOVERNMENT))
+    folder = _as_seen_from_here(folder)
+    kind = kind or _usual_kind(folder)
     number = "HRN" if kind is Kind.VENDOR else "OIN"
     if production_endpoint and kind is Kind.VENDOR:
-        raise usage("a vendor has no production (seed 1.2)", ["--production-endpoint"])
+        raise UsageError("--production-endpoint: a vendor has no production (seed 1.2): leave it out")
     order = making.Order(
         name=_answer(name, "", "NAME", lambda value: making.accept_name(value, folder)),
         kind=kind,
@@ -130,17 +137,33 @@ def new(
     print(f"made {', '.join(map(str, inventories))}; next: fill in what is blank, then aansluitkit check {folder}")
 
 
+def _as_seen_from_here(folder: Path) -> Path:
+    """The shorter name of ``folder`` where it lies below the working folder: names of files stay readable."""
+    here = Path.cwd()
+    return folder.relative_to(here) if folder.is_relative_to(here) else folder
+
+
+def _usual_kind(folder: Path) -> Kind:
+    """A vendor may say so in the shared defaults, once."""
+    from aansluitkit.fleet.new import shared_defaults  # noqa: PLC0415
+
+    found = shared_defaults(folder).get("connection_kind", Kind.GOVERNMENT)
+    if found not in list(Kind):
+        raise KitError(f"{folder}/shared/all.yml: connection_kind: '{found}' is none: write {' or '.join(Kind)}")
+    return Kind(found)
+
+
 def _answer(given: str | None, question: str, option: str, accept: Accept) -> str:
     """What was given, or is answered on a terminal until it is right."""
     if given is None and not sys.stdin.isatty():
-        raise usage(f"is needed where nobody can be asked ({question})", [option])
+        raise UsageError(f"{option} is not given, and nobody can be asked here: add it ({question.lower()})")
     while True:
         value = given if given is not None else typer.prompt(question)
         try:
             return accept(value)
         except ValueError as error:
             if given is not None:
-                raise usage(str(error), [option]) from error
+                raise UsageError(f"{option}: {error}") from error
             typer.echo(f"  {error}", err=True)
 
 
@@ -178,7 +201,7 @@ def what_if(
 
     given = {"--certificate": certificate, "--ends": ends, "--address": address, "--endpoint": endpoint}
     if sum(value is not None for value in given.values()) != 1:
-        raise usage("give exactly one of them", list(given))
+        raise UsageError(f"{', '.join(given)}: give exactly one of them, which says what changes")
     change = _change(certificate, _utc(ends), address, endpoint, _utc(on))
     target = console(json_file)
     inventories = find(paths)
@@ -208,10 +231,9 @@ def _change(
             return NewAddress(IPv4Network(old), IPv4Network(fresh), on)
         return NewEndpoint(accept_endpoint(str(endpoint)), on)
     except ValueError as error:
-        option = "--address" if address else "--endpoint"
-        raise usage(
-            f"{error}; write OLD=NEW, such as 10.1.2.3=10.1.2.9" if address else str(error), [option]
-        ) from error
+        if address:
+            raise UsageError(f"--address {address}: {error}: write OLD=NEW, such as 10.1.2.3=10.1.2.9") from error
+        raise UsageError(f"--endpoint: {error}") from error
 
 
 def _show_answer(answer: Answer, target: Console) -> None:
