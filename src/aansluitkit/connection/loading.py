@@ -266,9 +266,8 @@ def _merge(folder: Path, parsed: _HostsFile, scopes: dict[str, dict[str, Any]]) 
     shared = _expand_all(common, ChainMap(place, common))
     merged = {}
     for host in parsed.in_order():
-        layers = [f"host_vars/{host}", *(f"group_vars/{name}" for name in reversed(members[host]))]
-        own = [layer for layer in map(scopes.get, layers) if layer]
-        own.insert(1 if own and layers[0] in scopes else 0, parsed.hosts[host])
+        of_groups = (scopes.get(f"group_vars/{name}") for name in reversed(members[host]))
+        own = [layer for layer in (scopes.get(f"host_vars/{host}"), parsed.hosts[host], *of_groups) if layer]
         everything = ChainMap(place, {"inventory_hostname": host}, *own, *groups, common)
         if shared.names & {"inventory_hostname", *(name for layer in (*own, *groups) for name in layer)}:
             raise NotPlainError

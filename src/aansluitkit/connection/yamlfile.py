@@ -91,6 +91,15 @@ def read_yaml(path: Path) -> Any:
     return _read(path, os.path.realpath(path), status.st_mtime_ns, status.st_size, status.st_ino)
 
 
+def is_vaulted(path: Path) -> bool:
+    """Whether Ansible Vault encrypted the file ``path`` whole.
+
+    Raises:
+        InventoryError: as ``read_yaml``.
+    """
+    return isinstance(read_yaml(path), Vaulted)
+
+
 def read_text(path: Path) -> str:
     """The text of ``path``.
 
