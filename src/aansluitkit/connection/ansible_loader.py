@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from aansluitkit.connection.yamlfile import is_vaulted
 from aansluitkit.errors import InventoryError, Problem
 
 Hosts = dict[str, dict[str, Any]]
@@ -49,7 +50,13 @@ def _hosts(hosts_file: Path, prefix: str) -> Iterator[tuple[str, tuple[str, ...]
     from ansible.template import Templar  # noqa: PLC0415
     from ansible.vars.manager import VariableManager  # noqa: PLC0415
 
-    loader = DataLoader()
+    class _Loader(DataLoader):  # type: ignore[misc]
+        """Passes over the files that Vault encrypted whole: no password is needed to judge an inventory."""
+
+        def load_from_file(self, file_name: str, *args: Any, **options: Any) -> Any:
+            return {} if is_vaulted(Path(file_name)) else super().load_from_file(file_name, *args, **options)
+
+    loader = _Loader()
     try:
         manager = InventoryManager(loader=loader, sources=[str(hosts_file)])
         variables = VariableManager(loader=loader, inventory=manager)

@@ -14,7 +14,7 @@ from aansluitkit.connection.yamlfile import Vaulted
 HOST_ADDRESSES = "connection_addresses"
 HOST_VARIABLES = frozenset({HOST_ADDRESSES})  # what a host says of itself; all else belongs to the connection
 BLANK = "TODO"
-NEAR = 0.75  # likeness from which a name is taken for a slip of the pen
+NEAR = 0.65  # likeness from which a name is taken for a slip of the pen
 _LOOKUP = re.compile(r"\b(?:lookup|query|q)\s*\(\s*['\"]([A-Za-z0-9_.]+)")
 _CLEAR = {"file", "password", "template", "ini", "csvfile", "unvault", "vars", "lines", "pipe"}
 _NAMES = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")

@@ -139,13 +139,18 @@ class _HostsFile:
             raise InventoryError([_problem(path, "groups", message)])
         for name, content in self.content.items():
             self._group(name, content)
+        if not self.hosts and not self.problems:
+            self._refuse("hosts", "are none; an inventory names its hosts in the groups of their components: add them")
         children = {child for group in self.groups.values() for child in group.children}
         everything = self.groups["all"].children
         everything.update({name: group for name, group in self.groups.items() if name not in {"all", *children}})
         if not self.problems:
             self._deepen(self.groups["all"], 0, ())
 
-    def _refuse(self, variable: str, message: str, *keys: str) -> None:
+    def _refuse(self, variable: str, message: str) -> None:
+        name = variable.removeprefix("group ")
+        ways = ways_to_group if variable.startswith("group ") else ways_to_host
+        keys = next(ways(self.content, name), ())
         self.problems.append(_problem(self.path, variable, message, *keys))
 
     def _group(self, name: Any, content: Any) -> Group:
@@ -185,8 +190,8 @@ class _HostsFile:
     def _deepen(self, group: Group, depth: int, within: tuple[str, ...]) -> None:
         if group.name in within:
             chain = " > ".join((*within[within.index(group.name) :], group.name))
-            message = f"is its own child ({chain}): take it out of one"
-            raise InventoryError([_problem(self.path, f"group {group.name}", message)])
+            self._refuse(f"group {group.name}", f"is its own child ({chain}): take it out of one")
+            raise InventoryError(self.problems)
         group.depth = max(group.depth, depth)
         for child in group.children.values():
             self._deepen(child, depth + 1, (*within, group.name))
@@ -261,9 +266,8 @@ def _merge(folder: Path, parsed: _HostsFile, scopes: dict[str, dict[str, Any]]) 
     shared = _expand_all(common, ChainMap(place, common))
     merged = {}
     for host in parsed.in_order():
-        layers = [f"host_vars/{host}", *(f"group_vars/{name}" for name in reversed(members[host]))]
-        own = [layer for layer in map(scopes.get, layers) if layer]
-        own.insert(1 if own and layers[0] in scopes else 0, parsed.hosts[host])
+        of_groups = (scopes.get(f"group_vars/{name}") for name in reversed(members[host]))
+        own = [layer for layer in (scopes.get(f"host_vars/{host}"), parsed.hosts[host], *of_groups) if layer]
         everything = ChainMap(place, {"inventory_hostname": host}, *own, *groups, common)
         if shared.names & {"inventory_hostname", *(name for layer in (*own, *groups) for name in layer)}:
             raise NotPlainError
@@ -326,6 +330,30 @@ def _fill(text: str, scope: Mapping[str, Any], within: tuple[str, ...], asked: s
     if any(mark in _EXPRESSION.sub("", text) for mark in _MARKS):
         raise NotPlainError
     return _EXPRESSION.sub(words_of, text)
+
+
+def groups_in(content: dict[str, Any], way: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
+    """Every group in a part of hosts.yml: the keys that lead to it, and what stands there."""
+    for name, group in content.items():
+        yield (*way, str(name)), group if isinstance(group, dict) else {}
+        children = group.get("children") if isinstance(group, dict) else None
+        if isinstance(children, dict):
+            yield from groups_in(children, (*way, str(name), "children"))
+
+
+def ways_to_group(content: dict[str, Any], name: str) -> Iterator[tuple[str, ...]]:
+    """The keys that lead to group ``name`` in hosts.yml."""
+    yield from (way for way, _ in groups_in(content) if way[-1] == name)
+
+
+def ways_to_host(content: dict[str, Any], host: str) -> Iterator[tuple[str, ...]]:
+    """The keys that lead to ``host`` in hosts.yml, those with variables first."""
+    found = [
+        ((*way, "hosts", host), group["hosts"][host])
+        for way, group in groups_in(content)
+        if isinstance(group.get("hosts"), dict) and host in group["hosts"]
+    ]
+    yield from (way for way, _ in sorted(found, key=lambda item: not item[1]))
 
 
 def kind(value: Any) -> str:

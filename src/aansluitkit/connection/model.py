@@ -108,7 +108,10 @@ class Component(StrEnum):
 
 
 def _check_endpoint(value: str) -> str:
-    parts = urlsplit(value)
+    try:
+        parts = urlsplit(value)
+    except ValueError as error:
+        raise ValueError(f"'{value}' is no URL ({error}): write https://host/path") from error
     if parts.scheme != "https":
         raise ValueError(f"'{value}' is not https; Digikoppeling allows HTTPS alone (TLS001): write https://…")
     try:
@@ -139,6 +142,7 @@ def _check_range(value: object) -> IPv4Network:
         ) from error
 
 
+ZoneName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 # One address, which is a network of one, or a network.
 Range = Annotated[IPv4Network, BeforeValidator(_check_range)]
 
@@ -210,7 +214,7 @@ class Partner(Model):
 class Zone(Model):
     """A network segment."""
 
-    network: IPv4Network
+    network: Range
 
 
 class Host(Model):
@@ -318,7 +322,7 @@ class Connection(Model):
     endpoint: Endpoint
     inbound_address: IPv4Address
     outbound_address: IPv4Address
-    zones: Annotated[dict[str, Zone], Field(min_length=2)]
+    zones: Annotated[dict[ZoneName, Zone], Field(min_length=2)]
     hosts: Annotated[dict[str, Host], Field(min_length=1)]
     certificates: Certificates
     test_certificates_allowed: TestCertificates | None = None

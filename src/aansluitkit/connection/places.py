@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from aansluitkit.connection.inventory_rules import HOST_ADDRESSES
-from aansluitkit.connection.loading import PREFIX, SECRET_PREFIX, Inventory
+from aansluitkit.connection.loading import (
+    PREFIX,
+    SECRET_PREFIX,
+    Inventory,
+    groups_in,
+    ways_to_group,
+    ways_to_host,
+)
 from aansluitkit.connection.yamlfile import line_of
 from aansluitkit.errors import Problem
 
@@ -21,7 +28,7 @@ class Places:
     def problem(self, path: str, message: str, rule: str) -> Problem:
         """The problem at ``path``: a dotted path of the model, a variable, 'group NAME', or a file."""
         if path.startswith("group "):
-            keys = next(_ways_to_group(self.inventory.hosts_content, path.removeprefix("group ")), ())
+            keys = next(ways_to_group(self.inventory.hosts_content, path.removeprefix("group ")), ())
             return self._at(self.inventory.hosts_file, path, message, keys, rule)
         if (self.inventory.folder / path).is_file():
             return Problem(str(self.inventory.folder / path), "file", message, 1, rule)
@@ -40,7 +47,7 @@ class Places:
         for file in self._files_of(f"host_vars/{host}"):
             if keys and HOST_ADDRESSES in (self.inventory.contents[file] or {}):
                 return self._at(file, variable, message, keys, rule)
-        way = next(_ways_to_host(self.inventory.hosts_content, host), ())
+        way = next(ways_to_host(self.inventory.hosts_content, host), ())
         return self._at(self.inventory.hosts_file, variable, message, (*way, *keys), rule)
 
     def _at(self, file: Path, variable: str, message: str, keys: tuple[str, ...], rule: str) -> Problem:
@@ -51,20 +58,23 @@ class Places:
         return [path for path in self.inventory.contents if str(path).startswith((start + "/", start + "."))]
 
     def _file_of(self, variable: str) -> tuple[Path, tuple[str, ...]]:
-        """The file that sets ``variable``, and the keys that lead to it there."""
-        for path, content in reversed(self.inventory.contents.items()):
-            if isinstance(content, dict) and variable in content:
-                return path, ()
-        for way in _ways_to_variable(self.inventory.hosts_content, variable):
-            return self.inventory.hosts_file, way
-        shared = [
-            path
-            for path in self._files_of("group_vars/all")
-            if isinstance(content := self.inventory.contents[path], dict)
-            and any(str(name).startswith(PREFIX) for name in content)
-            and not path.is_symlink()
-        ]
-        return (shared[0] if shared else self.inventory.hosts_file), ()
+        """The file that sets ``variable``, and the keys that lead to it there; what is nearest to a host wins."""
+        holders = [path for path, content in self.inventory.contents.items() if _holds(content, variable)]
+        of_hosts = [path for path in holders if path.relative_to(self.inventory.folder).parts[0] == "host_vars"]
+        ways = sorted(_ways_to_variable(self.inventory.hosts_content, variable), key=lambda way: way[-1] == "vars")
+        if of_hosts:
+            return of_hosts[0], ()
+        if ways and (ways[0][-1] != "vars" or not holders):
+            return self.inventory.hosts_file, ways[0]
+        if holders:
+            return holders[-1], ()
+        own = [path for path in self._files_of("group_vars/all") if not path.is_symlink()]
+        likely = [path for path in own if any(str(name).startswith(PREFIX) for name in self._names(path))]
+        return (likely[0] if likely else self.inventory.hosts_file), ()
+
+    def _names(self, path: Path) -> list[str]:
+        content = self.inventory.contents[path]
+        return list(content) if isinstance(content, dict) else []
 
     def encrypted(self) -> str:
         """Names the encrypted files, in which a variable that is missed may stand."""
@@ -72,30 +82,12 @@ class Places:
         return f" (what stands in {', '.join(names)} is not read: it is encrypted)" if names else ""
 
 
-def _groups(content: dict[str, Any], way: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
-    for name, group in content.items():
-        yield (*way, str(name)), group if isinstance(group, dict) else {}
-        children = group.get("children") if isinstance(group, dict) else None
-        if isinstance(children, dict):
-            yield from _groups(children, (*way, str(name), "children"))
-
-
-def _ways_to_group(content: dict[str, Any], name: str) -> Iterator[tuple[str, ...]]:
-    yield from (way for way, _ in _groups(content) if way[-1] == name)
-
-
-def _ways_to_host(content: dict[str, Any], host: str) -> Iterator[tuple[str, ...]]:
-    """The ways to ``host``, those with variables first."""
-    found = [
-        ((*way, "hosts", host), group["hosts"][host])
-        for way, group in _groups(content)
-        if isinstance(group.get("hosts"), dict) and host in group["hosts"]
-    ]
-    yield from (way for way, _ in sorted(found, key=lambda item: not item[1]))
+def _holds(content: Any, variable: str) -> bool:
+    return isinstance(content, dict) and variable in content
 
 
 def _ways_to_variable(content: dict[str, Any], variable: str) -> Iterator[tuple[str, ...]]:
-    for way, group in _groups(content):
+    for way, group in groups_in(content):
         if isinstance(group.get("vars"), dict) and variable in group["vars"]:
             yield (*way, "vars")
         for host, variables in (group.get("hosts") or {}).items() if isinstance(group.get("hosts"), dict) else ():

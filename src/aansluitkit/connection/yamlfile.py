@@ -91,6 +91,15 @@ def read_yaml(path: Path) -> Any:
     return _read(path, os.path.realpath(path), status.st_mtime_ns, status.st_size, status.st_ino)
 
 
+def is_vaulted(path: Path) -> bool:
+    """Whether Ansible Vault encrypted the file ``path`` whole.
+
+    Raises:
+        InventoryError: as ``read_yaml``.
+    """
+    return isinstance(read_yaml(path), Vaulted)
+
+
 def read_text(path: Path) -> str:
     """The text of ``path``.
 
@@ -126,7 +135,7 @@ def _read(path: Path, *_state: object) -> Any:
         loader = _Loader(text)
         value = loader.get_single_data()
     except yaml.MarkedYAMLError as error:
-        raise _refused(path, _sentence(error), _line(error)) from error
+        raise _refused(path, _sentence(error, text), _line(error)) from error
     except (yaml.YAMLError, RecursionError, ValueError, OverflowError) as error:
         message, line = _unmarked(error, text)
         raise _refused(path, message, line) from error
@@ -166,11 +175,12 @@ def _size(path: Path, value: Any, known: dict[int, int], within: tuple[int, ...]
     return known[id(value)]
 
 
-def _sentence(error: yaml.MarkedYAMLError) -> str:
+def _sentence(error: yaml.MarkedYAMLError, text: str) -> str:
     found = (error.problem or error.context or "is no YAML").strip()
     if found.startswith("'"):
         return found
-    if "cannot start any token" in found and "'\\t'" in found:
+    lines = text.splitlines()
+    if "cannot start any token" in found and "\t" in "".join(lines[_line(error) - 1 : _line(error)]):
         return "is indented with a tab, which YAML does not take: use spaces"
     if "unhashable" in found:
         return "has a list or mapping where a name is expected; a text with {{ }} stands between quotes: quote it"
