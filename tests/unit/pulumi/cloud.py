@@ -27,7 +27,7 @@ from typing import Any
 import grpc
 import pulumi
 from google.protobuf import empty_pb2, json_format, struct_pb2
-from pulumi._types import input_type_py_to_pulumi_names, is_input_type  # noqa: PLC2701 - the SDK's own reading
+from pulumi._types import input_type_py_to_pulumi_names, is_input_type
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 from pulumi.runtime.rpc import UNKNOWN
 
@@ -170,7 +170,11 @@ class Cloud(provider_pb2_grpc.ResourceProviderServicer):
         elif FOUND[request.tok] != given:
             return provider_pb2.InvokeResponse(failures=refused([("name", f"there is no {given}")]))
         return provider_pb2.InvokeResponse(
-            **{"return": struct({**given, "id": str(uuid.uuid5(uuid.NAMESPACE_URL, str(given)))})}
+            **{
+                "return": struct(
+                    {**given, "id": str(uuid.uuid5(uuid.NAMESPACE_URL, json.dumps(given, sort_keys=True)))}
+                )
+            }
         )
 
     def Check(self, request: Any, context: Any) -> Any:

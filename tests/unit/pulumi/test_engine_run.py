@@ -83,7 +83,7 @@ def no(_changes: Changes) -> bool:
 def test_made_repaired_and_removed(
     cloud: Cloud, make_inventory: MakeInventory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    inventory = make_inventory("preprod")
+    inventory = make_inventory("preprod", "application", "management")  # fewer resources, each kind of them
     planned = plan(inventory, quiet)
     assert {change.kind for change in planned.resources} == {"create"}
     assert not cloud.things, "a plan makes nothing"
@@ -102,18 +102,18 @@ def test_made_repaired_and_removed(
     assert "db" in {made["name"] for made in cloud.of("Instance").values()}
     assert "0.0.0.0/0" not in {made["remoteIpPrefix"] for made in cloud.of("SecGroupRule").values()}
 
-    with pytest.raises(KitError, match="not confirmed"):
-        destroy(inventory, quiet, no)
     destroy(inventory, quiet, yes)
     assert not cloud.things
 
 
-def test_production_asks_first(cloud: Cloud, make_inventory: MakeInventory) -> None:
+def test_production_and_removal_ask_first(cloud: Cloud, make_inventory: MakeInventory) -> None:
     asked: list[Changes] = []
     inventory = make_inventory("production")
     with pytest.raises(KitError, match="not confirmed: nothing was changed"):
         up(inventory, quiet, lambda changes: bool(asked.append(changes)))
     assert len(asked) == 1 and len(asked[0].resources) > 100
+    with pytest.raises(KitError, match="not confirmed: nothing was removed"):
+        destroy(make_inventory("preprod"), quiet, no)
     with pytest.raises(KitError, match="production, which is never removed"):
         destroy(inventory, quiet, yes)
     assert not cloud.things
@@ -130,17 +130,17 @@ def test_an_address_that_the_project_does_not_hold_is_refused(cloud: Cloud, make
     assert not cloud.of("FloatingIpAssociate")
 
 
+PORT = "networking/port:Port"
+RULE = {"direction": "ingress", "ethertype": "IPv4", "securityGroupId": "1"}
 FAULTS = [
     ("networking/network:Network", {"nmae": "dmz"}, {"nmae": "is no input"}),
-    ("networking/port:Port", {"adminStateUp": True}, {"networkId": "is required"}),
-    ("networking/port:Port", {"networkId": "1", "portSecurityEnabled": "true"}, {"portSecurityEnabled": "'true' is no bool"}),
-    ("networking/port:Port", {"networkId": "1", "fixedIps": [{"address": "10.0.0.1"}]}, {"fixedIps[0].address": "is no input"}),
-    ("networking/secGroupRule:SecGroupRule",
-     {"direction": "ingress", "ethertype": "IPv4", "securityGroupId": "1", "portRangeMin": 22.5},
-     {"portRangeMin": "22.5 is no int"}),
+    (PORT, {"adminStateUp": True}, {"networkId": "is required"}),
+    (PORT, {"networkId": "1", "portSecurityEnabled": "true"}, {"portSecurityEnabled": "'true' is no bool"}),
+    (PORT, {"networkId": "1", "fixedIps": [{"address": "10.0.0.1"}]}, {"fixedIps[0].address": "is no input"}),
+    ("networking/secGroupRule:SecGroupRule", {**RULE, "portRangeMin": 22.5}, {"portRangeMin": "22.5 is no int"}),
     ("blockstorage/volume:Volume", {"size": 40, "metadata": {"a": 1}}, {"metadata.a": "1.0 is no str"}),
     ("blockstorage/volume:Volume", {"size": 40, "metadata": {"a": "b"}}, {}),
-]  # fmt: skip
+]
 
 
 def test_the_stand_in_judges_by_the_published_sdk(cloud: Cloud) -> None:
