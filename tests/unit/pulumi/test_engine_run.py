@@ -54,6 +54,7 @@ def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     (tmp_path / "state").mkdir()
     monkeypatch.setenv("PULUMI_BACKEND_URL", f"file://{tmp_path}/state")
     monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE_FILE", str(passphrase))
+    monkeypatch.setenv("PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION", "true")
     monkeypatch.setattr(stack, "WORKSPACE", tmp_path / "workspace")
     monkeypatch.setattr(stack, "HOME", tmp_path / "home")
     # The hosts are rows of a file: there is no one to ask for their configuration.
