@@ -38,27 +38,29 @@ class Change:
 class Changes:
     """Everything that differs; false when nothing does.
 
-    ``resources`` are networks, hosts and rules of the place, ``configuration`` the hosts on which a playbook would
-    change something, with the number of tasks.
+    ``resources`` are networks, hosts and rules of the place. ``configuration`` are the hosts on which a playbook would
+    change something, with the number of tasks; ``unknown`` says why that can't be told, and is empty when it can.
     """
 
     resources: tuple[Change, ...] = ()
     configuration: tuple[tuple[str, int], ...] = ()
+    unknown: str = ""
 
     def __bool__(self) -> bool:
-        return bool(self.resources or self.configuration)
+        return bool(self.resources or self.configuration or self.unknown)
 
     def __str__(self) -> str:
         counts = Counter(change.kind for change in self.resources)
         words = [f"{counts[kind]} to {kind}" for kind in KINDS.values() if counts[kind]]
-        words += [f"configuration differs on {', '.join(host for host, _ in self.configuration)}"] * bool(
-            self.configuration
-        )
+        if self.configuration:
+            words.append(f"configuration differs on {', '.join(host for host, _ in self.configuration)}")
+        if self.unknown:
+            words.append("whether the configuration differs can't be told")
         return ", ".join(words) or "nothing differs"
 
 
 def changes_of(events: Iterable[automation.EngineEvent]) -> tuple[Change, ...]:
-    """The changes that ``events`` of a preview announce, in their order; components and providers are left out."""
+    """The changes that ``events`` of a preview announce, by name; components and providers are left out."""
     found = {}
     for event in events:
         if not event.resource_pre_event:
@@ -72,4 +74,4 @@ def changes_of(events: Iterable[automation.EngineEvent]) -> tuple[Change, ...]:
                 step.urn.rpartition("::")[2],
                 tuple(sorted(step.detailed_diff or step.diffs or ())),
             )
-    return tuple(found.values())
+    return tuple(sorted(found.values(), key=lambda change: (change.name, change.type)))

@@ -24,11 +24,15 @@ def plan(inventory: Path, say: Say) -> Changes:
 
     Raises:
         InventoryError: when the inventory is refused.
-        KitError: when the state, the place or a host can't be read.
+        KitError: when the state or the place can't be read.
     """
     connection = load_connection(inventory)
     resources = _preview(inventory, connection, say)
-    return Changes(resources, differences(inventory, connection, resources, say))
+    try:
+        return Changes(resources, differences(inventory, connection, resources, say))
+    except KitError as error:  # a host that can't be asked may be what is to be repaired
+        say(f"configuration can't be told: {error}")
+        return Changes(resources, unknown=str(error))
 
 
 def up(inventory: Path, say: Say, confirm: Confirm) -> Changes:
@@ -85,7 +89,7 @@ def apply(stack: automation.Stack, say: Say) -> dict[str, int]:
         KitError: when a resource can't be made.
     """
     with told("the landscape could not be made whole; start it again to go on"):
-        # A run that was broken off leaves creations of which nobody knows how they ended: what is there, is refreshed.
+        # A run that was broken off leaves creations of which nobody knows how they ended.
         stack.refresh(on_output=_ignore, clear_pending_creates=True)
         result = stack.up(on_event=lambda event: _tell(event, say), on_output=_ignore)
     return {str(kind): count for kind, count in (result.summary.resource_changes or {}).items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -43,12 +42,13 @@ STARTS = {"203.0.113.": "10.20.0.", "192.0.2.": "10.20.1.", "198.51.100.": "10.2
 MakeInventory = Callable[..., Path]
 
 
-def write(folder: Path, environment: str, **openstack: object) -> Path:
-    """Write an inventory to ``folder`` and return it; ``openstack`` changes settings of the cloud."""
-    group = folder / "group_vars/all"
-    group.mkdir(parents=True)
+def write(folder: Path, environment: str, *without: str) -> Path:
+    """Write the inventory of ``environment`` to ``folder`` and return it; groups ``without`` are left out."""
+    variables = folder / "group_vars/all"
+    variables.mkdir(parents=True)
     hosts = yaml.safe_load((LAB / "hosts.yml").read_text())
-    del hosts["all"]["children"]["partner"]
+    for group in ("partner", *without):
+        del hosts["all"]["children"][group]
     for entry in hosts["all"]["children"].values():
         for host in entry["hosts"].values():
             host["connection_addresses"] = {zone: _moved(at) for zone, at in host["connection_addresses"].items()}
@@ -63,11 +63,11 @@ def write(folder: Path, environment: str, **openstack: object) -> Path:
         "connection_environment": environment,
         "connection_inbound_address": "203.0.113.10",
         "connection_outbound_address": "203.0.113.11",
-        "connection_openstack": {**OPENSTACK, **openstack},
+        "connection_openstack": OPENSTACK,
         "connection_organisation": {"name": "Gemeente Voorbeeldstad", "oin": "00000001001234567000"},
         "connection_partner": {**shared["connection_partner"], "oin": "00000004003214345001"},
     }
-    (group / "connection.yml").write_text(yaml.safe_dump(shared, sort_keys=False))
+    (variables / "connection.yml").write_text(yaml.safe_dump(shared, sort_keys=False))
     return folder
 
 
@@ -80,8 +80,7 @@ def _moved(address: str) -> str:
 def make_inventory(tmp_path: Path) -> MakeInventory:
     """Makes an inventory of an environment, below the test's own folder."""
 
-    def make(environment: str, **openstack: object) -> Path:
-        shutil.rmtree(tmp_path / environment, ignore_errors=True)
-        return write(tmp_path / environment, environment, **openstack)
+    def make(environment: str, *without: str) -> Path:
+        return write(tmp_path / environment, environment, *without)
 
     return make
