@@ -36,7 +36,7 @@ def main() -> None:
 
 def _run() -> int:  # noqa: PLR0911 - one for each way to end
     try:
-        return int(app(standalone_mode=False) or 0)
+        return int(app(prog_name="aansluitkit", standalone_mode=False) or 0)
     except InventoryError as error:
         return _tell(f"the inventory is refused, nothing was changed:\n{error}", 2)
     except KitError as error:

@@ -69,11 +69,20 @@ def _hosts(hosts_file: Path, prefix: str) -> Iterator[tuple[str, tuple[str, ...]
                 try:
                     filled[name] = plain(templar.template(raw[name]))
                 except AnsibleError as error:
-                    failed[name] = f"can't be filled in: {_one_line(error)}"
+                    failed[name] = _why_not(_one_line(error))
             yield host.name, tuple(group.name for group in host.groups if group.name != "all"), filled, failed
     except AnsibleError as error:
         problem = Problem(str(hosts_file), "inventory", f"Ansible can't read it: {_one_line(error)}", 0, "ansible")
         raise InventoryError([problem]) from error
+
+
+def _why_not(error: str) -> str:
+    if "undecryptable" in error or "Vault" in error:
+        return (
+            "can't be filled in: it asks for a value that Ansible Vault encrypted, and an inventory is checked without "
+            "password: write it in clear"
+        )
+    return f"can't be filled in: {error}: define what it names, or write the value itself"
 
 
 def plain(value: Any) -> Any:

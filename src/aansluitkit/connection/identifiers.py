@@ -23,7 +23,6 @@ OIN_PREFIXES = {
     "00000010": "TRR-BD",
     TEST_PREFIX: "test",
 }
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
 
 
@@ -67,20 +66,6 @@ def check_hrn(value: str) -> str:
     return value
 
 
-def check_name(value: str) -> str:
-    """Return ``value`` when it can name a connection: in file names, host names and Pulumi's stacks.
-
-    Raises:
-        ValueError: with what is wrong, as a sentence.
-
-    """
-    if not _NAME.fullmatch(value):
-        raise ValueError(
-            f"'{value}' is no name of a connection: write 1 to 63 small letters, digits and hyphens, a hyphen not first"
-        )
-    return value
-
-
 def doubt_oin(value: str) -> str | None:
     """What is unusual about an ``value`` that is built as an OIN, as a sentence; no document forbids it.
 
@@ -113,5 +98,4 @@ def check_fqdn(value: str) -> str:
 
 
 Oin = Annotated[str, AfterValidator(check_oin)]
-Name = Annotated[str, AfterValidator(check_name)]
 Fqdn = Annotated[str, AfterValidator(check_fqdn)]

@@ -26,6 +26,22 @@ from aansluitkit.connection.partial import Unknown, partial_connection
 from aansluitkit.connection.places import Places
 from aansluitkit.errors import InventoryError, Problem
 
+LONGEST_SHOWN = 60  # characters of a value that is refused
+# What to do about the kinds of error that pydantic names for programmers.
+ADVICE = {
+    "string_type": "a text is expected: put it between quotes",
+    "tuple_type": "a list is expected: write it between brackets, [a, b]",
+    "dict_type": "a mapping is expected: write 'name: value' lines",
+    "model_type": "a mapping is expected: write 'name: value' lines",
+    "model_attributes_type": "a mapping is expected: write 'name: value' lines",
+    "too_short": "it holds too little, at least 1 is expected: add what is missing",
+    "ip_v4_address": "an IPv4 address is expected: write it as 10.1.2.3",
+    "bool_type": "a boolean is expected: write true or false",
+    "int_type": "a whole number is expected: write digits without quotes",
+    "timezone_aware": "a moment with timezone is expected: end it with Z for UTC",
+    "path_type": "the path of a file is expected: put it between quotes",
+}
+
 
 @dataclass(frozen=True)
 class Examination:
@@ -132,6 +148,8 @@ class _Judgement:
             details = error.errors(include_url=False)
             for detail in details:
                 problem = _model_problem(detail, self.places)
+                if detail["type"] == "too_short" and _is_within(detail["loc"], details):
+                    continue  # its items are wrong, and that is said
                 if not any(f"{problem.variable}.".startswith(f"{variable}.") for variable in told):
                     self.problems.append(problem)
             return None, partial_connection(fields, untold | {str(detail["loc"][0]) for detail in details})
@@ -207,6 +225,11 @@ def _fields_of(variables: Iterable[str]) -> Iterator[str]:
             yield "hosts"
 
 
+def _is_within(location: tuple[Any, ...], details: list[Any]) -> bool:
+    """Whether something below ``location`` is wrong as well."""
+    return any(len(other["loc"]) > len(location) and other["loc"][: len(location)] == location for other in details)
+
+
 def _model_problem(detail: Any, places: Places) -> Problem:
     path = ".".join(str(part) for part in detail["loc"] if part != "[key]")
     kind, message = detail["type"], detail["msg"]
@@ -219,12 +242,13 @@ def _model_problem(detail: Any, places: Places) -> Problem:
         message = f"is in no group that is a component; known are {known}: put the host in one"
     elif path.startswith("hosts.") and path.endswith(".addresses") and kind == "too_short":
         message = "is not set; a host has an address in its zone: add it"
-    else:
+    elif kind == "value_error":
         message = message.removeprefix("Value error, ")
-        if kind != "value_error":
-            shown = str(detail["input"])
-            shown = shown if len(shown) <= 60 else f"{shown[:57]}..."
-            message = f"'{shown}' is not accepted: {message[0].lower()}{message[1:]}"
+    else:
+        shown = str(detail["input"])
+        shown = shown if len(shown) <= LONGEST_SHOWN else f"{shown[: LONGEST_SHOWN - 3]}..."
+        advice = ADVICE.get(kind) or f"{message[0].lower()}{message[1:]}: correct it"
+        message = f"'{shown}' is not accepted: {advice}"
     return places.problem(path, message, kind)
 
 

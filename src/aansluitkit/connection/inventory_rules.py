@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from aansluitkit.connection.loading import PREFIX, SECRET_PREFIX, Inventory
-from aansluitkit.connection.model import Component
+from aansluitkit.connection.model import Component, Connection
 from aansluitkit.connection.yamlfile import Vaulted
 
 HOST_ADDRESSES = "connection_addresses"
@@ -40,8 +40,9 @@ def host_variables_are_known(inventory: Inventory) -> Found:
         odd = next((host for host in others if values[host] != values[first]), None)
         if odd is None:
             continue
-        near = nearest(name, sorted(HOST_VARIABLES))
-        hint = f"; the nearest that a host has is '{near}'" if near else ""
+        known = [known.removeprefix(PREFIX) for known in sorted(HOST_VARIABLES)] + list(Connection.model_fields)
+        near = nearest(name.removeprefix(PREFIX), known)
+        hint = f"; the nearest known name is '{PREFIX}{near}'" if near and PREFIX + near != name else ""
         yield (
             name,
             f"differs between hosts '{first}' and '{odd}'; it belongs to the whole connection{hint}: set it once, in "
@@ -56,8 +57,10 @@ def groups_are_components(inventory: Inventory) -> Found:
     """A group that is a component but for its spelling would leave its hosts without one."""
     components = [component.value for component in Component]
     for group in sorted({name for names in inventory.groups.values() for name in names}):
+        if group in components:
+            continue
         near = nearest(group.lower().replace("-", "_").removesuffix("s"), components)
-        if group not in components and near:
+        if near:
             yield (
                 f"group {group}",
                 f"is no component; the nearest is '{near}', known are {', '.join(components)}: correct it",

@@ -7,6 +7,7 @@ to whom.
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network
@@ -25,7 +26,7 @@ from pydantic import (
     field_validator,
 )
 
-from aansluitkit.connection.identifiers import Fqdn, Name, Oin, check_fqdn, check_oin
+from aansluitkit.connection.identifiers import Fqdn, Oin, check_fqdn, check_oin
 from aansluitkit.connection.place import OpenStack, Place
 
 OIN_TYPE = "urn:osb:oin"  # Koppelvlakstandaard ebMS2 chapter 5, PartyId
@@ -128,6 +129,20 @@ def _check_endpoint(value: str) -> str:
     return value
 
 
+def _text(pattern: str, what: str) -> AfterValidator:
+    """A text that is ``pattern`` from begin to end, or else is told to be no ``what``."""
+    compiled = re.compile(pattern)
+
+    def check(value: str) -> str:
+        if compiled.fullmatch(value) is None:
+            raise ValueError(f"'{value}' is not accepted; expected is {what}: correct it")
+        return value
+
+    return AfterValidator(check)
+
+
+Word = Annotated[str, _text(r"\S+", "a word without spaces")]
+Name = Annotated[str, _text(r"[a-z0-9][a-z0-9-]{0,62}", "a name of at most 63 small letters, digits and -")]
 Endpoint = Annotated[str, AfterValidator(_check_endpoint)]
 Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
 Reason = Annotated[str, Field(min_length=10)]
@@ -142,7 +157,7 @@ def _check_range(value: object) -> IPv4Network:
         ) from error
 
 
-ZoneName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
+ZoneName = Annotated[str, _text(r"[a-z][a-z0-9_-]{0,31}", "a name of at most 32 small letters, digits, _ and -")]
 # One address, which is a network of one, or a network.
 Range = Annotated[IPv4Network, BeforeValidator(_check_range)]
 
@@ -151,8 +166,8 @@ class Contact(Model):
     """A person or desk to call."""
 
     name: Annotated[str, Field(min_length=1)]
-    email: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
-    phone: Annotated[str, Field(pattern=r"^[+0-9][0-9 ()-]{5,}$")]
+    email: Annotated[str, _text(r"[^@\s]+@[^@\s]+\.[^@\s]+", "an e-mail address")]
+    phone: Annotated[str, _text(r"[+0-9][0-9 ()-]{5,}", "a telephone number such as +31 70 000 00 00")]
 
 
 class Contacts(Model):
@@ -179,7 +194,7 @@ class Partner(Model):
 
     name: Annotated[str, Field(min_length=1)]
     # The Compliancevoorziening has a type and number of its own (urn:cv:oin); everyone else an OIN.
-    party_id_type: Annotated[str, Field(pattern=r"^\S+$")] = OIN_TYPE
+    party_id_type: Word = OIN_TYPE
     oin: str
     endpoint: Endpoint
     inbound_addresses: Annotated[tuple[Range, ...], Field(min_length=1)]
@@ -220,7 +235,7 @@ class Zone(Model):
 class Host(Model):
     """A machine of the inventory: its components and its address in each zone that it stands in."""
 
-    name: Annotated[str, Field(min_length=1, max_length=32, pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    name: Annotated[str, _text(r"[a-z0-9][a-z0-9-]{0,31}", "a name of at most 32 small letters, digits and -")]
     components: Annotated[tuple[Component, ...], Field(min_length=1)]
     addresses: Annotated[dict[str, IPv4Address], Field(min_length=1)]
 
@@ -238,15 +253,15 @@ class Host(Model):
 class ServiceAction(Model):
     """One action of a service and who sends it: ``SR`` (we request) or ``SP`` (the partner provides)."""
 
-    name: Annotated[str, Field(pattern=r"^\S+$")]
+    name: Word
     sender: Literal["SR", "SP"]
 
 
 class Service(Model):
     """The service of the CPA; MijnOverheid gives its identification after application (seed 4.3.4)."""
 
-    type: Annotated[str, Field(pattern=r"^\S+$")] = "urn:osb:services"
-    name: Annotated[str, Field(pattern=r"^\S+$")]
+    type: Word = "urn:osb:services"
+    name: Word
     actions: Annotated[tuple[ServiceAction, ...], Field(min_length=1)]
 
 
@@ -261,7 +276,7 @@ class Retries(Model):
 class CpaParameters(Model):
     """What the CPA says beyond parties, endpoints and certificates."""
 
-    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9$_.-]+$", max_length=255)]
+    id: Annotated[str, _text(r"[A-Za-z0-9$_.-]{1,255}", "at most 255 letters, digits, $, _, . and -")]
     start: AwareDatetime
     end: AwareDatetime
     profile: Profile = Profile.RELIABLE
@@ -327,7 +342,7 @@ class Connection(Model):
     certificates: Certificates
     test_certificates_allowed: TestCertificates | None = None
     # The afzenderID that Logius sends after application (seed 4.3.4); the Service-ID is the CPA's service name.
-    sender_id: Annotated[str, Field(pattern=r"^\S+$")] | None = None
+    sender_id: Word | None = None
     cpa: CpaParameters
     ports: Ports = Ports()
     extra_flows: tuple[ExtraFlow, ...] = ()

@@ -177,7 +177,7 @@ def _size(path: Path, value: Any, known: dict[int, int], within: tuple[int, ...]
 
 def _sentence(error: yaml.MarkedYAMLError, text: str) -> str:
     found = (error.problem or error.context or "is no YAML").strip()
-    if found.startswith("'"):
+    if found.startswith(("'", "grows")):  # our own
         return found
     lines = text.splitlines()
     if "cannot start any token" in found and "\t" in "".join(lines[_line(error) - 1 : _line(error)]):

@@ -18,8 +18,8 @@ from jinja2 import FileSystemLoader, StrictUndefined
 from pydantic import TypeAdapter, ValidationError
 
 from aansluitkit.connection import Environment, Kind
-from aansluitkit.connection.identifiers import check_hrn, check_name, check_oin
-from aansluitkit.connection.model import Contacts, Endpoint
+from aansluitkit.connection.identifiers import check_hrn, check_oin
+from aansluitkit.connection.model import Contacts, Endpoint, Name
 from aansluitkit.errors import KitError
 from aansluitkit.fleet.addresses import Place, blank_place, take
 from aansluitkit.fleet.secrets import encrypted_secrets
@@ -28,6 +28,7 @@ from aansluitkit.project import TEMPLATES
 SHARED = "shared"
 PATH = "/ebms"  # of an endpoint that is given as a host's name
 CPA_DAYS = 365
+_NAME = TypeAdapter[str](Name)
 _ENDPOINT = TypeAdapter[str](Endpoint)
 _LINKS = {
     "00-shared.yml": "shared/all.yml",
@@ -58,7 +59,7 @@ def accept_name(value: str, root: Path) -> str:
     Raises:
         ValueError: when it is no name, or a customer has it.
     """
-    check_name(value)
+    _accept(_NAME, value)
     if (root / value).exists() or value == SHARED:
         raise ValueError(
             f"{root / value} is there already; nothing is overwritten: take another name, or remove it first"
@@ -87,8 +88,12 @@ def accept_endpoint(value: str) -> str:
     Raises:
         ValueError: with the model's sentence.
     """
+    return _accept(_ENDPOINT, value if "://" in value else f"https://{value}{PATH}")
+
+
+def _accept(kind: TypeAdapter[str], value: str) -> str:
     try:
-        return _ENDPOINT.validate_python(value if "://" in value else f"https://{value}{PATH}")
+        return kind.validate_python(value)
     except ValidationError as error:
         raise ValueError(error.errors()[0]["msg"].removeprefix("Value error, ")) from error
 

@@ -47,7 +47,7 @@ def test_flows_publish_inbound_and_translate_outbound() -> None:
 
 BROKEN = [
     ('oin: "00000099000000001000"', 'oin: "0000009900000001000"', "connection_organisation.oin", "20 digits"),
-    ('oin: "00000099000000001000"', "oin: 99000000001000", "connection_organisation.oin", "string"),
+    ('oin: "00000099000000001000"', "oin: 99000000001000", "connection_organisation.oin", "between quotes"),
     ('oin: "00000099000000001000"', 'oin: "00000055000000001000"', "connection_organisation.oin", "no register"),
     ('oin: "00000099000000002000"', 'oin: "00000099000000001000"', "connection_partner.oin", "organisation's own"),
     ("connection_kind: government", "connection_kind: leverancier", "connection_kind", "'leverancier'"),

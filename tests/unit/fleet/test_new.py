@@ -163,9 +163,9 @@ def test_shared_defaults_are_needed(root: Path, missing: str) -> None:
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        ("Klant 201", "no name of a connection"),
-        ("../klant", "no name of a connection"),
-        ("-klant", "no name of a connection"),
+        ("Klant 201", "expected is a name of at most 63 small letters"),
+        ("../klant", "expected is a name of at most 63 small letters"),
+        ("-klant", "expected is a name of at most 63 small letters"),
         ("klant-1", "nothing is overwritten"),
         ("shared", "nothing is overwritten"),
     ],
