@@ -6,6 +6,7 @@ import runpy
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from ipaddress import ip_address, ip_network
 from itertools import product
 from pathlib import Path
@@ -64,10 +65,11 @@ class Monitor(MockMonitor):
 Declare = Callable[[Path], Graph]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def declare() -> Iterator[Declare]:
-    """Runs the program on an inventory, without engine and provider."""
+    """Runs the program on an inventory, once for each, without engine and provider."""
 
+    @cache
     def run(inventory: Path, stack: str = "") -> Graph:
         graph = Graph()
         stack = stack or stack_name(load_connection(inventory))
@@ -79,7 +81,7 @@ def declare() -> Iterator[Declare]:
     reset_options()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def inventory(make_inventory: MakeInventory) -> Path:
     return make_inventory("preprod")
 
