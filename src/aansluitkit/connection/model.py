@@ -14,11 +14,21 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+)
 
-from aansluitkit.connection.identifiers import Fqdn, Oin, check_fqdn
+from aansluitkit.connection.identifiers import Fqdn, Oin, check_fqdn, check_oin
 from aansluitkit.connection.place import OpenStack, Place
 
+OIN_TYPE = "urn:osb:oin"  # Koppelvlakstandaard ebMS2 chapter 5, PartyId
 HTTPS_PORT = 443  # Digikoppeling Beveiligingsstandaarden TLS005
 
 
@@ -98,7 +108,10 @@ class Component(StrEnum):
 
 
 def _check_endpoint(value: str) -> str:
-    parts = urlsplit(value)
+    try:
+        parts = urlsplit(value)
+    except ValueError as error:
+        raise ValueError(f"'{value}' is no URL ({error}): write https://host/path") from error
     if parts.scheme != "https":
         raise ValueError(f"'{value}' is not https; Digikoppeling allows HTTPS alone (TLS001): write https://…")
     try:
@@ -116,7 +129,22 @@ def _check_endpoint(value: str) -> str:
 
 
 Endpoint = Annotated[str, AfterValidator(_check_endpoint)]
-Port = Annotated[int, Field(ge=1, le=65535)]
+Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
+Reason = Annotated[str, Field(min_length=10)]
+
+
+def _check_range(value: object) -> IPv4Network:
+    try:
+        return IPv4Network(str(value))
+    except ValueError as error:
+        raise ValueError(
+            f"'{value}' is no IPv4 address or network ({error}): write one address, or a network such as 10.1.2.0/28"
+        ) from error
+
+
+ZoneName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
+# One address, which is a network of one, or a network.
+Range = Annotated[IPv4Network, BeforeValidator(_check_range)]
 
 
 class Contact(Model):
@@ -147,14 +175,30 @@ class Organisation(Model):
 
 
 class Partner(Model):
-    """The other side. Its inbound and outbound addresses differ as a rule (seed 4.4.2)."""
+    """The other side. Its inbound and outbound addresses differ as a rule (seed 4.4.2); each is one or a network."""
 
     name: Annotated[str, Field(min_length=1)]
-    oin: Oin
+    # The Compliancevoorziening has a type and number of its own (urn:cv:oin); everyone else an OIN.
+    party_id_type: Annotated[str, Field(pattern=r"^\S+$")] = OIN_TYPE
+    oin: str
     endpoint: Endpoint
-    inbound_addresses: Annotated[tuple[IPv4Address, ...], Field(min_length=1)]
-    outbound_addresses: Annotated[tuple[IPv4Address, ...], Field(min_length=1)]
+    inbound_addresses: Annotated[tuple[Range, ...], Field(min_length=1)]
+    outbound_addresses: Annotated[tuple[Range, ...], Field(min_length=1)]
     contact: Contact
+
+    @field_validator("oin")
+    @classmethod
+    def _check_oin(cls, value: str, info: ValidationInfo) -> str:
+        if info.data.get("party_id_type") == OIN_TYPE:
+            return check_oin(value)
+        if not value.isalnum():
+            raise ValueError(f"'{value}' holds more than letters and digits: write the partner's number")
+        return value
+
+    @property
+    def address(self) -> IPv4Address:
+        """The first address that messages go to: what the lab's name server answers and probes try."""
+        return next(iter(self.inbound_addresses[0].hosts()))
 
     @property
     def host_name(self) -> str:
@@ -170,7 +214,7 @@ class Partner(Model):
 class Zone(Model):
     """A network segment."""
 
-    network: IPv4Network
+    network: Range
 
 
 class Host(Model):
@@ -244,7 +288,13 @@ class ExtraFlow(Model):
     destination: str
     protocol: Literal["tcp", "udp"] = "tcp"
     port: Port
-    reason: Annotated[str, Field(min_length=10)]
+    reason: Reason
+
+
+class TestCertificates(Model):
+    """That the partner asked for test certificates in preprod, and why (seed 4.3.1)."""
+
+    reason: Reason
 
 
 class Ports(Model):
@@ -260,6 +310,8 @@ class Connection(Model):
     """One connection in one environment."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+    # Shows how an inventory looks: documentation addresses and example names are right here, deploying is refused.
+    example: Annotated[bool, Field(strict=True)] = False
     environment: Environment
     kind: Kind
     network: Network
@@ -270,9 +322,12 @@ class Connection(Model):
     endpoint: Endpoint
     inbound_address: IPv4Address
     outbound_address: IPv4Address
-    zones: Annotated[dict[str, Zone], Field(min_length=2)]
+    zones: Annotated[dict[ZoneName, Zone], Field(min_length=2)]
     hosts: Annotated[dict[str, Host], Field(min_length=1)]
     certificates: Certificates
+    test_certificates_allowed: TestCertificates | None = None
+    # The afzenderID that Logius sends after application (seed 4.3.4); the Service-ID is the CPA's service name.
+    sender_id: Annotated[str, Field(pattern=r"^\S+$")] | None = None
     cpa: CpaParameters
     ports: Ports = Ports()
     extra_flows: tuple[ExtraFlow, ...] = ()

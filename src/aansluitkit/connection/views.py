@@ -88,7 +88,7 @@ def _dns(connection: Connection, host: Host) -> dict[str, Any]:
             {
                 "name": partner.host_name.partition(".")[2],
                 "server": connection.name_of(host),
-                "records": [{"name": partner.host_name, "address": str(partner.inbound_addresses[0])}],
+                "records": [{"name": partner.host_name, "address": str(partner.address)}],
             }
         )
     recursive = sorted({str(connection.zones[entry.zone].network) for entry in inside})

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from aansluitkit.connection import Connection, Environment, load_connection
-from aansluitkit.connection.inventory import host_variables
+from aansluitkit.connection.ansible_loader import host_variables
 from aansluitkit.errors import KitError
 from aansluitkit.lab import image, landscape
 from aansluitkit.lab.lock import alone, claim

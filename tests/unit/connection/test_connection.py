@@ -11,7 +11,7 @@ from aansluitkit.connection import Component, flows_of, load_connection
 from aansluitkit.connection.identifiers import check_fqdn, check_oin
 from aansluitkit.errors import InventoryError
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 LAB = ROOT / "inventories/lab"
 
 
