@@ -15,13 +15,6 @@ def lab_stays_on_this_machine(connection: Connection) -> Iterator[Finding]:
         yield "openstack", "is for other environments than lab, whose hosts are on this machine: take it out"
 
 
-def partner_is_not_made(connection: Connection) -> Iterator[Finding]:
-    """In a cloud the partner is the real one."""
-    if connection.openstack:
-        for host in connection.hosts_of(Component.PARTNER):
-            yield "hosts", f"'{host.name}' of group 'partner' is the lab's stand-in: take the group out of hosts.yml"
-
-
 def hosts_have_one_flavor(connection: Connection) -> Iterator[Finding]:
     """A host is of one size: that of its components."""
     if not connection.openstack:
@@ -77,7 +70,6 @@ def public_addresses_are_floating(connection: Connection) -> Iterator[Finding]:
 
 PLACE_RULES = (
     lab_stays_on_this_machine,
-    partner_is_not_made,
     hosts_have_one_flavor,
     fixed_addresses_are_external,
     public_addresses_are_floating,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pulumi import automation
 
-from aansluitkit.connection import Connection, Environment, load_connection
+from aansluitkit.connection import Connection, Environment, load_connection, refuse_deployment
 from aansluitkit.connection.place import Place
 from aansluitkit.errors import KitError
 from aansluitkit.landscape.changes import KINDS, Change, Changes, changes_of
@@ -42,13 +42,12 @@ def up(inventory: Path, say: Say, confirm: Confirm) -> Changes:
 
     Raises:
         InventoryError: when the inventory is refused; nothing is changed then.
-        KitError: when something can't be made, or the change is not confirmed.
+        KitError: when the inventory is an example, something can't be made, or the change is not confirmed.
     """
-    changes = plan(inventory, say)
-    if not changes:
-        return changes
     connection = load_connection(inventory)
-    if connection.environment is Environment.PRODUCTION and not confirm(changes):
+    refuse_deployment(connection)
+    changes = plan(inventory, say)
+    if changes and connection.environment is Environment.PRODUCTION and not confirm(changes):
         raise KitError("not confirmed: nothing was changed")
     if changes.resources:
         _make(inventory, connection, say)

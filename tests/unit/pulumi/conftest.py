@@ -76,11 +76,11 @@ def _moved(address: str) -> str:
     return address.replace(start, STARTS[start])
 
 
-@pytest.fixture
-def make_inventory(tmp_path: Path) -> MakeInventory:
-    """Makes an inventory of an environment, below the test's own folder."""
+@pytest.fixture(scope="session")
+def make_inventory(tmp_path_factory: pytest.TempPathFactory) -> MakeInventory:
+    """Makes an inventory of an environment, in a new folder each time."""
 
     def make(environment: str, *without: str) -> Path:
-        return write(tmp_path / environment, environment, *without)
+        return write(tmp_path_factory.mktemp("inventory") / environment, environment, *without)
 
     return make

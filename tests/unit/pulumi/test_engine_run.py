@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -17,6 +18,7 @@ from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 
 from aansluitkit.errors import KitError
 from aansluitkit.landscape import Changes, destroy, plan, stack, up, verbs
+from aansluitkit.project import ROOT
 
 CLOUD = Path(__file__).with_name("cloud.py")
 MakeInventory = Callable[..., Path]
@@ -52,6 +54,9 @@ def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     passphrase = tmp_path / "passphrase"
     passphrase.write_text("of this test alone")
     (tmp_path / "state").mkdir()
+    for workspace in ("workspace", "of-a-colleague"):
+        (tmp_path / workspace).mkdir()
+        shutil.copy(ROOT / "pulumi/Pulumi.yaml", tmp_path / workspace)
     monkeypatch.setenv("PULUMI_BACKEND_URL", f"file://{tmp_path}/state")
     monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE_FILE", str(passphrase))
     monkeypatch.setenv("PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION", "true")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import runpy
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from ipaddress import ip_address, ip_network
 from itertools import product
 from pathlib import Path
@@ -19,6 +21,7 @@ from pulumi.runtime.settings import reset_options
 from aansluitkit.connection import Component, flows_of, load_connection
 from aansluitkit.errors import KitError
 from aansluitkit.landscape.stack import stack_name
+from aansluitkit.project import ROOT
 from aansluitkit_landscape import landscape
 from aansluitkit_landscape.filters import filters_of
 
@@ -62,10 +65,11 @@ class Monitor(MockMonitor):
 Declare = Callable[[Path], Graph]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def declare() -> Iterator[Declare]:
-    """Runs the program on an inventory, without engine and provider."""
+    """Runs the program on an inventory, once for each, without engine and provider."""
 
+    @cache
     def run(inventory: Path, stack: str = "") -> Graph:
         graph = Graph()
         stack = stack or stack_name(load_connection(inventory))
@@ -77,7 +81,7 @@ def declare() -> Iterator[Declare]:
     reset_options()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def inventory(make_inventory: MakeInventory) -> Path:
     return make_inventory("preprod")
 
@@ -284,3 +288,16 @@ def test_a_firewall_names_its_interfaces_after_their_zones(declare: Declare, inv
     assert "Address=10.20.1.1/24\n" in files["/etc/systemd/network/00-dmz.network"]
     gateways = [path for path, content in files.items() if "Gateway=" in content]
     assert gateways == ["/etc/systemd/network/00-external.network"]
+
+
+def test_by_hand_it_is_the_same_program(declare: Declare, inventory: Path) -> None:
+    graph = Graph()
+    set_mocks(graph, project="aansluitkit", stack="voorbeeldstad.preprod", monitor=Monitor(graph))
+    pulumi.runtime.set_all_config({"aansluitkit:inventory": str(inventory)})
+
+    @pulumi.runtime.test
+    def run() -> None:
+        runpy.run_path(str(ROOT / "pulumi/__main__.py"))
+
+    run()
+    assert graph.inputs == declare(inventory).inputs
