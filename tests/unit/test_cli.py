@@ -56,7 +56,10 @@ def customers(tmp_path: Path) -> Path:
     """A folder of customers with the kit's shared defaults and pools, and nobody in it."""
     shared = Path(shutil.copytree(ROOT / "inventories/shared", tmp_path / "inventories/shared"))
     with (shared / "all.yml").open("a") as file:
-        file.write("\nnew_inside_network: 10.64.0.0/12\nnew_external_network: 10.32.0.0/16\n")
+        file.write("connection_network: diginetwerk\n")
+        file.write("new_inside_network: 10.64.0.0/12\nnew_external_network: 10.32.0.0/16\n")
+    text = (shared / "all.yml").read_text()
+    (shared / "all.yml").write_text(text.replace("connection_network: internet\n", ""))
     return shared.parent
 
 
@@ -84,7 +87,7 @@ def test_help_tells_examples_and_status(command: str) -> None:
 
 def test_every_command_is_helped() -> None:
     listed = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200"}).output
-    found = re.findall(r"^│ ([a-z-]+) {2,}\S", listed, re.MULTILINE)
+    found = re.findall(r"^│ ([a-z][a-z-]+) {2,}\S", listed, re.MULTILINE)
     assert found == list(dict.fromkeys(command.split()[0] for command in COMMANDS))
 
 
@@ -264,13 +267,13 @@ def test_what_if_for_people_and_machines(tmp_path: Path) -> None:
         "--partner",
         "00000004999999001000",
         "--address",
-        "198.51.100.3=198.51.100.9",
+        "198.51.100.3=198.51.100.99",
     )
     status, output, _ = run(*arguments, "--on", "2027-03-01", "--json", tmp_path / "answer.json")
     assert status == 0
     assert "2 touched, 2 not touched, 0 not asked" in output
-    assert "by 2027-03-01: add 198.51.100.9 to connection_partner.inbound_addresses" in output
-    assert f"write it in {ROOT / 'inventories/shared/preprod.yml'}:" in output
+    assert "by 2027-03-01: have 198.51.100.99 in connection_partner.inbound_addresses" in output
+    assert f"write it in {ROOT / 'inventories/shared/example-preprod.yml'}:" in output
     answer = json.loads((tmp_path / "answer.json").read_text())
     assert [one["customer"] for one in answer["impacts"]] == ["voorbeeldgemeente", "voorbeeldleverancier"]
     assert answer["impacts"][0]["touched"]["flows"] == [

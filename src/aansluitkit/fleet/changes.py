@@ -135,19 +135,23 @@ class NewAddress:
         """Every connection that declares the old one: its firewall, and nothing of its CPA, which names a host."""
         partner = connection.partner
         sides = {"inbound_addresses": partner.inbound_addresses, "outbound_addresses": partner.outbound_addresses}
-        variables = tuple(f"partner.{name}" for name, ranges in sides.items() if _overlap(ranges, self.old))
+        variables = tuple(f"partner.{name}" for name, ranges in sides.items() if self._matters(ranges))
         if not variables:
             return None
         names = " and ".join(f"connection_{variable}" for variable in variables)
         return Touched(
             (
-                Step(self.on, f"add {_plain(self.new)} to {names}, then deploy --limit firewall"),
+                Step(self.on, f"have {_plain(self.new)} in {names} beside the old, then deploy --limit firewall"),
                 Step(None, f"when the partner has moved, take {_plain(self.old)} out, then deploy --limit firewall"),
             ),
             variables,
             flows=tuple(flow.id for flow in flows_of(connection) if _holds(flow, self.old)),
             hosts=tuple(host.name for host in connection.hosts_of(Component.FIREWALL)),
         )
+
+    def _matters(self, ranges: Iterable[IPv4Network]) -> bool:
+        """Whether the old one is declared, and not in one network with the new one, which then stays as it is."""
+        return any(one.overlaps(self.old) and not self.new.subnet_of(one) for one in ranges)
 
 
 @dataclass(frozen=True)

@@ -345,7 +345,7 @@ _WHOLE: list[tuple[str, str, str, str, str, Callable[[Path], None]]] = [
     ("variables are a text", LAB, OWN, "file", "holds a text", written(OWN, b"lab\n")),
     ("variables are empty", LAB, HOSTS, "connection_name", "is not set", written(OWN, b"")),
     ("no variables", LAB, HOSTS, "connection_cpa", "is not set", _without("group_vars")),
-    ("a shared file is gone", PREPROD, SHARED, "file", "is a link to", lambda folder: (folder.parents[1] / "shared/preprod.yml").unlink()),
+    ("a shared file is gone", PREPROD, SHARED, "file", "is a link to", lambda folder: (folder.parents[1] / "shared/example-preprod.yml").unlink()),
     ("UTF-16", LAB, OWN, "file", "UTF-16", _recoded(OWN, "utf-16")),
     ("Latin-1", LAB, OWN, "file", "no UTF-8", _recoded(OWN, "latin-1")),
     ("NUL byte", LAB, OWN, "file", "control character", added(OWN, "connection_x: a\0b\n")),

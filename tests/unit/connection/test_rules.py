@@ -239,7 +239,7 @@ def test_compliance_and_preprod_are_one_acceptance_environment(inventories: Path
     shutil.copytree(inventories / PREPROD, compliance, symlinks=True)
     with (compliance / "group_vars/all/connection.yml").open("a") as file:
         file.write("connection_environment: compliance\n")
-    partner = (inventories / "shared/preprod.yml").read_text().split("connection_partner:\n")[1]
+    partner = (inventories / "shared/example-preprod.yml").read_text().split("connection_partner:\n")[1]
     partner = partner.replace(f'oin: "{PARTNER_OIN}"', f'party_id_type: urn:cv:oin\n  oin: "{"0" * 20}"')
     with (compliance / "group_vars/all/connection.yml").open("a") as file:
         file.write(f"connection_partner:\n{partner}")

@@ -59,13 +59,18 @@ def test_an_address_touches_the_firewalls_that_declare_it(customers: Path) -> No
         )
         assert impact.touched.hosts == ("preprod-fw",)
         assert not impact.touched.cpa
-        assert "add 10.250.0.11 to connection_partner.inbound_addresses" in impact.touched.steps[0].what
+        assert "have 10.250.0.11 in connection_partner.inbound_addresses" in impact.touched.steps[0].what
 
 
 def test_an_address_within_a_declared_network(customers: Path) -> None:
     answer = ask(customers, NewAddress(IPv4Network("10.250.1.40"), IPv4Network("10.250.2.40")))
     assert names(answer) == ["gemeente-1.production", "gemeente-2.production"]
     assert {impact.touched.flows for impact in answer.impacts if impact.touched} == {("ebms-inbound",)}
+
+
+def test_an_address_that_stays_within_a_declared_network(customers: Path) -> None:
+    answer = ask(customers, NewAddress(IPv4Network("10.250.1.40"), IPv4Network("10.250.1.41")))
+    assert (answer.impacts, answer.untouched) == ((), 5)
 
 
 def test_an_address_that_nobody_declares(customers: Path) -> None:
