@@ -19,8 +19,8 @@ from aansluitkit.cli import app
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = (
-    "new",
     "check",
+    "new",
     "what-if",
     "documents",
     "plan",

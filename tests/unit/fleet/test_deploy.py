@@ -96,6 +96,16 @@ def test_a_refused_inventory_is_refused_by_ansible_too(inventories: list[Path], 
     assert str(refused.deploy.log) in refused.message
 
 
+def test_ansible_sees_the_other_environment_too(customer: Customer, tmp_path: Path) -> None:
+    preprod, production = customer("gemeente-1", 1)
+    [done] = deploy_all(deploys([preprod], tmp_path), 1, lambda *_: None, lambda _: None)
+    assert done.result is Result.DONE
+    change(production / "group_vars/all/connection.yml", "MIJNOVERHEID-LZ-PRODUCTION", "MIJNOVERHEID-LZ-PREPROD")
+    [refused] = deploy_all(deploys([preprod], tmp_path), 1, lambda *_: None, lambda _: None)
+    assert refused.result is Result.FAILED
+    assert "environments share no CPA" in refused.message
+
+
 class Command:
     """The command in a process of its own."""
 
