@@ -18,7 +18,7 @@ SHARED = {Component.MANAGEMENT, Component.PARTNER}  # hosts that the kit does no
 NAMED = 3  # other holders that a message names
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Claim:
     """One thing that belongs to one customer: ``path`` is the dotted path below ``connection_`` that claims it."""
 
@@ -27,7 +27,7 @@ class Claim:
     path: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Holder:
     """A claim with the inventory and the customer that make it."""
 

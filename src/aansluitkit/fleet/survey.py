@@ -45,7 +45,7 @@ class Entry:
 
 
 def find(paths: Sequence[Path]) -> list[Path]:
-    """The inventories at or below each of ``paths``, each once.
+    """The inventories at or below each of ``paths``, each once; hidden folders hold what is being made.
 
     Raises:
         InventoryError: when a path holds none.
@@ -53,12 +53,16 @@ def find(paths: Sequence[Path]) -> list[Path]:
     found: dict[Path, Path] = {}
     for path in paths:
         folder = path.parent if path.is_file() else path
-        below = find_inventories(folder)
+        below = [one for one in find_inventories(folder) if not _is_hidden(one.relative_to(folder))]
         if not below:
             what = "holds no inventory, a folder with that file" if path.exists() else "does not exist"
             raise InventoryError([Problem(str(path), "hosts.yml", f"{what}: name one, or a folder of customers")])
         found.update((one.resolve(), one) for one in below)
     return list(found.values())
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
 
 
 def survey(inventories: Sequence[Path], tell: Callable[[Entry], None] = lambda entry: None) -> list[Entry]:

@@ -215,3 +215,10 @@ def test_many_customers(root: Path, customer: Customer) -> None:
     entries = survey(find([root]))
     assert len(entries) == 60
     assert [problem for entry in entries for problem in entry.problems] == []
+
+
+def test_what_is_being_made_is_not_yet_an_inventory(root: Path, customer: Customer) -> None:
+    customer("klant-1", 1, Kind.VENDOR)
+    (root / ".klant-2.abc/preprod").mkdir(parents=True)
+    (root / ".klant-2.abc/preprod/hosts.yml").touch()
+    assert find([root]) == [root / "klant-1/preprod"]
