@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from aansluitkit.fleet.survey import Entry
     from aansluitkit.fleet.whatif import Answer
 
+SHOWN = 8  # connections that a line names
 Day = Annotated[
     datetime | None,
     typer.Option("--on", formats=["%Y-%m-%d"], metavar="DATE", help="Day of the change, as YYYY-MM-DD."),
@@ -269,10 +270,16 @@ def _show_steps(answer: Answer, target: Console) -> None:
             steps.setdefault((step.by, step.what), []).append(f"{impact.customer}.{impact.environment}")
     for (by, what), names in sorted(steps.items(), key=lambda item: item[0][0] or datetime.max.replace(tzinfo=UTC)):
         target.print(
-            f"{f'by {by:%Y-%m-%d}' if by else 'when it comes'}: {what}: {', '.join(names)}",
+            f"{f'by {by:%Y-%m-%d}' if by else 'when it comes'}: {what}: {_some(names)}",
             markup=False,
             soft_wrap=True,
         )
+
+
+def _some(names: list[str]) -> str:
+    """The table holds them all."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
 
 
 def _show_places(answer: Answer, target: Console) -> None:

@@ -94,7 +94,7 @@ class NewCertificate:
             yield Step(by, f"have the adapters trust its issuer '{self.issuer}': deploy --limit adapter")
         if connection.cpa.end > self.ends:
             yield Step(by, f"end the CPA no later than the certificate, {self.ends:%Y-%m-%d} (BP EB009)")
-        yield Step(by, f"put {self.file.name} in the place of {connection.certificates.partner}")
+        yield Step(by, f"put {self.file.name} in the place of connection_certificates.partner")
         yield from _renew_cpa(by)
 
 
@@ -175,7 +175,7 @@ class NewEndpoint:
     def _steps(self, connection: Connection) -> Iterator[Step]:
         present = _present(connection)
         if present is not None and self.host not in dns_names(present):
-            yield Step(self.on, f"{connection.certificates.partner} does not name {self.host}: ask for its certificate")
+            yield Step(self.on, f"the partner's present certificate does not name {self.host}: ask for the new one")
         yield Step(self.on, f"ask whether {self.host} has other addresses; if so, ask again with --address OLD=NEW")
         yield Step(self.on, f"write {self.url} into connection_partner.endpoint")
         yield from _renew_cpa(self.on)

@@ -173,7 +173,7 @@ def test_an_endpoint_that_the_present_certificate_does_not_name(customers: Path)
     answer = ask(customers, NewEndpoint("https://ebms2.overheid.nl/ebms"), Environment.PRODUCTION)
     first = answer.impacts[0].touched
     assert first is not None
-    assert "does not name ebms2.overheid.nl: ask for its certificate" in first.steps[0].what
+    assert "does not name ebms2.overheid.nl: ask for the new one" in first.steps[0].what
 
 
 def test_a_partner_by_name_in_any_case(customers: Path) -> None:
