@@ -99,12 +99,16 @@ def deploy(
     *,
     dry_run: Annotated[bool, typer.Option("--check", help="Show what would change, and change nothing.")] = False,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Inventories at once.")] = os.cpu_count() or 1,
-    logs: Annotated[Path, typer.Option(help="Folder of the logs: one for each inventory.")] = STATE / "log/deploy",
+    logs: Annotated[
+        Path,
+        typer.Option(help="Folder of the logs: one for each inventory.", show_default=".lab/log/deploy of the project"),
+    ] = STATE / "log/deploy",
     yes: Yes = False,
 ) -> None:
     """Configure the hosts of one or many inventories, side by side: ansible-playbook with playbooks/site.yml.
 
-    All inventories are checked first; when one is refused, nothing is deployed. One that fails stops no other.
+    All inventories are checked first; when one is refused, nothing is deployed. One that fails stops no other. The lab
+    and examples below a folder are left out.
     """
     from aansluitkit.fleet.deploy import deploy_all  # noqa: PLC0415
 
@@ -120,14 +124,31 @@ def deploy(
 
 
 def _ready(paths: list[Path]) -> dict[Path, Connection]:
-    """The connection of each inventory; all problems of all of them are told before anything runs."""
+    """The connection of each inventory; all problems of all of them are told before anything runs.
+
+    Of a folder, the lab and examples are left out; who names one gets it, or hears that nobody can.
+    """
+    from aansluitkit.connection import refuse_deployment  # noqa: PLC0415
     from aansluitkit.fleet.survey import find, survey  # noqa: PLC0415
 
     inventories = find(paths)
     refused = [problem for entry in survey(inventories) for problem in (*entry.problems, *entry.blanks)]
     if refused:
         raise InventoryError(refused)
-    return {inventory: _deployable(inventory) for inventory in inventories}
+    named = {(path.parent if path.is_file() else path).resolve() for path in paths}
+    connections = {inventory: load_connection(inventory) for inventory in inventories}
+    chosen = {
+        inventory: connection
+        for inventory, connection in connections.items()
+        if inventory.resolve() in named or not (connection.example or connection.environment is Environment.LAB)
+    }
+    for connection in chosen.values():
+        refuse_deployment(connection)
+    if not chosen:
+        raise KitError(
+            f"{', '.join(map(str, paths))} holds nothing but examples and the lab: name the one that is meant"
+        )
+    return chosen
 
 
 def _confirm(connections: dict[Path, Connection], *, yes: bool) -> None:

@@ -7,6 +7,7 @@ port where nobody listens fails; a host whose ssh never answers goes on until it
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import pytest
 
 from aansluitkit.connection import Kind
 from aansluitkit.fleet.deploy import Deploy, Outcome, Result, deploy_all
-from aansluitkit.project import use_own_tools
+from aansluitkit.project import ROOT, use_own_tools
 
 from .conftest import Customer, change
 
@@ -140,6 +141,23 @@ def test_all_done(inventories: list[Path], tmp_path: Path) -> None:
     status, output = run("deploy", *inventories, "--limit", "management", "--logs", tmp_path)
     assert status == 0
     assert "3 done, 0 failed" in output
+
+
+def test_examples_and_the_lab_are_deployed_by_name_alone(root: Path, inventories: list[Path], tmp_path: Path) -> None:
+    for name in ("lab", "voorbeeldgemeente"):
+        shutil.copytree(ROOT / "inventories" / name, root / name, symlinks=True)
+    for file in (ROOT / "inventories/shared").glob("example-*.yml"):
+        shutil.copy(file, root / "shared")
+    arguments = ("--limit", "management", "--logs", tmp_path / "logs")
+    status, output = run("deploy", root, *arguments)
+    assert status == 0
+    assert "3 done, 0 failed" in output
+    status, output = run("deploy", root / "voorbeeldgemeente/preprod", *arguments)
+    assert status == 1
+    assert "is an example" in output
+    status, output = run("deploy", root / "voorbeeldgemeente", *arguments)
+    assert status == 1
+    assert "holds nothing but examples and the lab" in output
 
 
 def test_nothing_runs_when_one_is_refused(inventories: list[Path], tmp_path: Path) -> None:
