@@ -60,6 +60,8 @@ def write(folder: Path, environment: str, *without: str) -> Path:
         zone["network"] = NETWORKS[zone["network"]]
     shared |= {
         "connection_name": "voorbeeldstad",
+        "connection_example": True,
+        "connection_sender_id": "AFZ-VOORBEELD-0101",
         "connection_environment": environment,
         "connection_inbound_address": "203.0.113.10",
         "connection_outbound_address": "203.0.113.11",

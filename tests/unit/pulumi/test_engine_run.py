@@ -64,6 +64,8 @@ def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     monkeypatch.setattr(stack, "HOME", tmp_path / "home")
     # The hosts are rows of a file: there is no one to ask for their configuration.
     monkeypatch.setattr(verbs, "differences", lambda *_: ())
+    # The inventory is an example, which only a cloud that is none may make.
+    monkeypatch.setattr(verbs, "refuse_deployment", lambda _: None)
     with subprocess.Popen(
         [sys.executable, str(CLOUD), str(file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -89,7 +91,7 @@ def no(_changes: Changes) -> bool:
 def test_made_repaired_and_removed(
     cloud: Cloud, make_inventory: MakeInventory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    inventory = make_inventory("preprod", "application", "management")  # fewer resources, each kind of them
+    inventory = make_inventory("preprod", "application")  # fewer resources, each kind of them
     planned = plan(inventory, quiet)
     assert {change.kind for change in planned.resources} == {"create"}
     assert not cloud.things, "a plan makes nothing"
@@ -134,6 +136,11 @@ def test_an_address_that_the_project_does_not_hold_is_refused(cloud: Cloud, make
     with pytest.raises(KitError, match=r"holds no floating address 203\.0\.113\.12"):
         up(inventory, quiet, yes)
     assert not cloud.of("FloatingIpAssociate")
+
+
+def test_an_example_is_not_made(make_inventory: MakeInventory) -> None:
+    with pytest.raises(KitError, match="is an example"):
+        up(make_inventory("preprod"), quiet, yes)
 
 
 PORT = "networking/port:Port"

@@ -268,7 +268,12 @@ def test_existing_hosts_are_left_alone(declare: Declare, make_inventory: MakeInv
     del shared["connection_openstack"]
     path.write_text(
         yaml.safe_dump(
-            {**shared, "connection_inbound_address": "10.20.0.10", "connection_outbound_address": "10.20.0.11"}
+            {
+                **shared,
+                "connection_network": "diginetwerk",
+                "connection_inbound_address": "10.20.0.10",
+                "connection_outbound_address": "10.20.0.11",
+            }
         )
     )
     graph = declare(inventory)
