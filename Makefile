@@ -21,6 +21,7 @@ unit: bootstrap
 	@$(VENV)/python tests/run.py unit
 
 bench: bootstrap
+	@$(VENV)/python tests/bench/check.py
 	@$(ROOT) $(VENV)/python tests/bench/lab.py
 
 docs/topology.svg: inventories/lab/hosts.yml inventories/lab/group_vars/all/connection.yml

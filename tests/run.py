@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from xml.etree import ElementTree
 
-from aansluitkit.lab.playbook import ENVIRONMENT
+from aansluitkit.lab.ansible import ENVIRONMENT
 from aansluitkit.project import ROOT, STATE, use_own_tools
 
 LOG = STATE / "log"

@@ -7,9 +7,9 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 
-from aansluitkit.connection import load_connection
+from aansluitkit.connection import load_connection, refuse_deployment
 from aansluitkit.connection.views import views
-from aansluitkit.errors import InventoryError
+from aansluitkit.errors import KitError
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
@@ -24,6 +24,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         result: dict[str, Any] = super().run(tmp, task_vars)
         try:
             connection = load_connection(Path((task_vars or {})["inventory_dir"]))
-        except InventoryError as error:
+            refuse_deployment(connection)
+        except KitError as error:
             return {**result, "failed": True, "msg": f"the inventory is refused, nothing was changed:\n{error}"}
         return {**result, "changed": False, "ansible_facts": {"connections": views(connection)}}

@@ -1,5 +1,5 @@
 """The landscapes: where the hosts of a connection can live. Each takes the connection and decides nothing."""
 
-from aansluitkit_landscape.program import landscape
+from aansluitkit_landscape.program import landscape, program
 
-__all__ = ["landscape"]
+__all__ = ["landscape", "program"]

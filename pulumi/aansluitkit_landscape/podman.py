@@ -13,7 +13,8 @@ from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, Resou
 
 from aansluitkit.connection import Component, Connection, Host
 from aansluitkit.errors import KitError
-from aansluitkit.lab import container, network
+from aansluitkit.lab import container, image, network
+from aansluitkit_landscape.hosts import addresses_of
 
 SWITCH = network.namespace_of("switch")
 
@@ -124,20 +125,21 @@ class HostNetwork(Resource, module="aansluitkit", name="HostNetwork"):
 class HostContainer(Resource, module="aansluitkit", name="HostContainer"):
     """The container of one host."""
 
-    def __init__(self, host: Host, image: str, ground: HostNetwork, opts: pulumi.ResourceOptions) -> None:
-        values = {"name": host.name, "image": image, "namespace": ground.identity}
+    def __init__(self, host: Host, ground: HostNetwork, opts: pulumi.ResourceOptions) -> None:
+        values = {"name": host.name, "image": image.name(), "namespace": ground.identity}
         super().__init__(HostContainerProvider(), host.name, values, opts)
 
 
 class PodmanLandscape(pulumi.ComponentResource):
     """All hosts of a connection on this machine. The manager is a namespace alone: Ansible runs on the machine."""
 
-    def __init__(self, name: str, connection: Connection, image: str) -> None:
-        super().__init__("aansluitkit:landscape:Podman", name)
+    def __init__(self, connection: Connection) -> None:
+        super().__init__("aansluitkit:landscape:Podman", connection.name)
         opts = pulumi.ResourceOptions(parent=self)
         switch = Switch(list(connection.zones), opts)
         for host in connection.hosts.values():
             ground = HostNetwork(connection, host, switch, opts)
             if Component.MANAGEMENT not in host.components:
-                HostContainer(host, image, ground, opts)
-        self.register_outputs({})
+                HostContainer(host, ground, opts)
+        self.hosts = addresses_of(connection)
+        self.register_outputs({"hosts": self.hosts})

@@ -1,4 +1,4 @@
-"""The one program: makes what the inventory names, in the place that fits its environment."""
+"""The one program: makes what the inventory names, in the place that it names."""
 
 from __future__ import annotations
 
@@ -6,18 +6,44 @@ from pathlib import Path
 
 import pulumi
 
-from aansluitkit.connection import Environment, load_connection
+from aansluitkit.connection import load_connection
+from aansluitkit.connection.place import Place
+from aansluitkit.errors import KitError
+from aansluitkit.landscape.stack import PROJECT, stack_name
+from aansluitkit.project import ROOT
+from aansluitkit_landscape.existing import ExistingLandscape
+from aansluitkit_landscape.openstack import OpenStackLandscape
 from aansluitkit_landscape.podman import PodmanLandscape
 
+Landscape = PodmanLandscape | OpenStackLandscape | ExistingLandscape
+LANDSCAPES: dict[Place, type[Landscape]] = {
+    Place.PODMAN: PodmanLandscape,
+    Place.OPENSTACK: OpenStackLandscape,
+    Place.EXISTING: ExistingLandscape,
+}
 
-def landscape(inventory: Path, image: str) -> None:
-    """Declare the resources of ``inventory``; ``image`` is the host image where hosts are containers.
+
+def program() -> None:
+    """Declare the inventory that the configuration ``aansluitkit:inventory`` names.
+
+    Raises:
+        KitError: as ``landscape``.
+    """
+    landscape(ROOT / pulumi.Config(PROJECT).require("inventory"))
+
+
+def landscape(inventory: Path) -> None:
+    """Declare the resources of ``inventory``, and the addresses of its hosts as the stack's output ``hosts``.
 
     Raises:
         InventoryError: when the inventory is refused; nothing is declared then.
+        KitError: when the stack is another environment's.
     """
     connection = load_connection(inventory)
-    if connection.environment is Environment.LAB:
-        PodmanLandscape(connection.name, connection, image)
-    else:
-        pulumi.log.info(f"the hosts of {inventory} are made by others: nothing to make")
+    if pulumi.get_stack() != stack_name(connection):
+        raise KitError(
+            f"{inventory} belongs to stack '{stack_name(connection)}', not to '{pulumi.get_stack()}': choose it with "
+            f"'pulumi stack select --create {stack_name(connection)}', or name another inventory"
+        )
+    made = LANDSCAPES[connection.place](connection)
+    pulumi.export("hosts", made.hosts)

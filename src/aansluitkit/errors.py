@@ -11,18 +11,22 @@ class KitError(Exception):
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong with an inventory.
+    """One thing that is wrong with an inventory, or that a person still has to fill in.
 
     ``file`` is the path of the file that defines ``variable`` (a dotted path such as
-    ``connection_zones.dmz.network``); ``message`` is the sentence without either of them.
+    ``connection_zones.dmz.network``) and ``line`` the line there, from 1, or 0 where the variable stands nowhere;
+    ``message`` is the sentence without any of them; ``rule`` is the name of the rule that speaks, for machines.
     """
 
     file: str
     variable: str
     message: str
+    line: int = 0
+    rule: str = ""
 
     def __str__(self) -> str:
-        return f"{self.file}: {self.variable}: {self.message}"
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{place}: {self.variable}: {self.message}"
 
 
 class InventoryError(KitError):

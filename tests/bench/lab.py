@@ -16,7 +16,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from aansluitkit.connection import Component, load_connection
+from aansluitkit.connection import Component, load_connection, refuse_load
 from aansluitkit.errors import KitError
 from aansluitkit.lab.network import PREFIX, all_of
 from aansluitkit.lab.up import TIMINGS
@@ -76,6 +76,7 @@ def memory() -> float:
 def pings(clients: int) -> float:
     """Pings per second of the partner's adapter through the load balancer, each with its checked Pong."""
     connection = load_connection(INVENTORY)
+    refuse_load(connection)
     partner = connection.host_of(Component.PARTNER)
     sender, receiver = (f"urn:osb:oin:{party.oin}" for party in (connection.partner, connection.organisation))
     rest = f"https://{partner.address}:{connection.ports.rest}/service/rest/v19"

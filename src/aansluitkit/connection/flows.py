@@ -8,7 +8,7 @@ one: two different addresses, which the partner must know both (seed 4.4.2).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, collapse_addresses
 from typing import Literal
 
 from aansluitkit.connection.model import HTTPS_PORT, Component, Connection, Host, Model
@@ -42,6 +42,11 @@ class Flow(Model):
 
 def _networks(*addresses: IPv4Address) -> tuple[IPv4Network, ...]:
     return tuple(IPv4Network(address) for address in addresses)
+
+
+def _merged(ranges: tuple[IPv4Network, ...]) -> tuple[IPv4Network, ...]:
+    """``ranges`` without overlap: a firewall's set takes no address twice."""
+    return tuple(collapse_addresses(ranges))
 
 
 def _flow(source: Host, destination: Host, port: int, reason: str, protocol: Literal["tcp", "udp"] = "tcp") -> Flow:
@@ -86,7 +91,7 @@ def _messages(connection: Connection) -> Iterator[Flow]:
     yield Flow(
         id="ebms-inbound",
         source="partner",
-        source_networks=_networks(*connection.partner.outbound_addresses),
+        source_networks=_merged(connection.partner.outbound_addresses),
         destination=balancer.name,
         destination_networks=_networks(balancer.address),
         protocol="tcp",
@@ -102,7 +107,7 @@ def _messages(connection: Connection) -> Iterator[Flow]:
             source=adapter.name,
             source_networks=_networks(adapter.address),
             destination="partner",
-            destination_networks=_networks(*connection.partner.inbound_addresses),
+            destination_networks=_merged(connection.partner.inbound_addresses),
             protocol="tcp",
             port=HTTPS_PORT,
             reason="ebMS messages to the partner (seed 4.3.5)",

@@ -51,6 +51,36 @@ def check_oin(value: str) -> str:
     return value
 
 
+def check_hrn(value: str) -> str:
+    """Return ``value`` when it is an HRN: built on RSIN or KvK number (seed 3.3.8; IDA annex 1).
+
+    Raises:
+        ValueError: with what is wrong, as a sentence.
+
+    """
+    if not value.startswith(HRN_PREFIXES):
+        raise ValueError(
+            f"'{value}' is no HRN, which starts with {' or '.join(HRN_PREFIXES)} (seed 3.3.8): "
+            "copy the number from the vendor's certificate"
+        )
+    return value
+
+
+def doubt_oin(value: str) -> str | None:
+    """What is unusual about an ``value`` that is built as an OIN, as a sentence; no document forbids it.
+
+    The test of RSIN and Fi-nummer is the general Dutch one ("elfproef"); of the other registers nothing is known.
+    """
+    digits = value[8:17]
+    if value.startswith(("00000001", "00000002")) and digits.isdigit():
+        total = sum(weight * int(digit) for weight, digit in zip((9, 8, 7, 6, 5, 4, 3, 2, -1), digits, strict=True))
+        if total % 11 or digits == "0" * 9:
+            return f"'{value}' holds {digits}, which fails the elfproef of an RSIN: compare it with the certificate"
+        if not value.endswith("000"):
+            return f"'{value}' does not end in 000, as an OIN of an RSIN does: compare it with the certificate"
+    return None
+
+
 def check_fqdn(value: str) -> str:
     """Return ``value`` in lower case when it is a fully qualified host name (RFC 1123 section 2.1).
 

@@ -1,180 +1,273 @@
-"""Reading an inventory with Ansible's own loader, so that ansible-playbook and the kit see the same."""
+"""Judging an inventory: from its folder to the connection that it declares, or to everything that is wrong with it."""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from aansluitkit.connection import rules
-from aansluitkit.connection.model import Component, Connection
+from aansluitkit.connection import certificate_rules, inventory_rules, rules
+from aansluitkit.connection.environments import Neighbour, same_environment, shared_things
+from aansluitkit.connection.inventory_rules import (
+    BLANK,
+    HOST_ADDRESSES,
+    HOST_VARIABLES,
+    blank_paths,
+    nearest,
+    secrets_are_encrypted,
+)
+from aansluitkit.connection.loading import INVENTORY_FILE, PREFIX, SECRET_PREFIX, Inventory, load_inventory
+from aansluitkit.connection.model import Component, Connection, Environment
+from aansluitkit.connection.partial import Unknown, partial_connection
+from aansluitkit.connection.places import Places
 from aansluitkit.errors import InventoryError, Problem
 
-PREFIX = "connection_"
-HOST_ADDRESSES = "connection_addresses"
-INVENTORY_FILE = "hosts.yml"
+LONGEST_SHOWN = 60  # characters of a value that is refused
+# What to do about the kinds of error that pydantic names for programmers.
+ADVICE = {
+    "string_type": "a text is expected: put it between quotes",
+    "tuple_type": "a list is expected: write it between brackets, [a, b]",
+    "dict_type": "a mapping is expected: write 'name: value' lines",
+    "model_type": "a mapping is expected: write 'name: value' lines",
+    "model_attributes_type": "a mapping is expected: write 'name: value' lines",
+    "too_short": "it holds too little, at least 1 is expected: add what is missing",
+    "ip_v4_address": "an IPv4 address is expected: write it as 10.1.2.3",
+    "bool_type": "a boolean is expected: write true or false",
+    "int_type": "a whole number is expected: write digits without quotes",
+    "timezone_aware": "a moment with timezone is expected: end it with Z for UTC",
+    "path_type": "the path of a file is expected: put it between quotes",
+}
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What one inventory turned out to be.
+
+    ``connection`` is there only when nothing is wrong and nothing is blank. ``problems`` are what must be mended,
+    ``blanks`` the values that a person still has to fill in, ``warnings`` what a person should look at. ``known`` is
+    the connection as far as it is valid; asking it for the rest raises ``Unknown``.
+    """
+
+    path: Path
+    connection: Connection | None = None
+    problems: tuple[Problem, ...] = ()
+    blanks: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+    known: Connection | None = None
+
+
+def find_inventories(root: Path) -> list[Path]:
+    """Every inventory below ``root``, sorted: a folder with hosts.yml. ``root`` itself may be one."""
+    return sorted(Path(folder) for folder, folders, files in os.walk(root) if INVENTORY_FILE in (*folders, *files))
 
 
 def load_connection(inventory: Path) -> Connection:
     """Read the inventory folder ``inventory`` and return the connection that it declares.
 
     Raises:
-        InventoryError: with every problem of the inventory, each naming file and variable.
+        InventoryError: with every problem and every blank of the inventory, each naming file, line and variable.
 
     """
+    found = examine(inventory)
+    if found.connection is None:
+        raise InventoryError([*found.problems, *found.blanks])
+    return found.connection
+
+
+def examine(inventory: Path) -> Examination:
+    """Judge the inventory folder ``inventory``; whatever is wrong with it is in the answer, never raised."""
     folder = inventory.parent if inventory.name == INVENTORY_FILE else inventory
-    hosts_file = folder / INVENTORY_FILE
-    if not hosts_file.is_file():
-        raise InventoryError(
-            [Problem(str(folder), INVENTORY_FILE, "is not there; an inventory is a folder with that file: name one")]
+    if not os.path.lexists(folder / INVENTORY_FILE):
+        message = "is not there; an inventory is a folder with that file: name one"
+        return Examination(folder, problems=(Problem(str(folder), INVENTORY_FILE, message),))
+    try:
+        return _Judgement(load_inventory(folder)).examination()
+    except InventoryError as error:
+        return Examination(folder, problems=tuple(error.problems))
+
+
+class _Judgement:
+    """One inventory under judgement; problems gather in the order in which a person would mend them."""
+
+    def __init__(self, inventory: Inventory) -> None:
+        self.inventory = inventory
+        self.places = Places(inventory)
+        self.problems = [self._placed(problem) for problem in inventory.problems]
+        self.warnings: list[Problem] = []
+        fields = connection_fields(inventory)
+        self._judge_inventory()
+        self.blanks = [self._blank(path, value) for path, value in self._blank_paths(fields)]
+        self.whole, self.connection = self._validated(fields)
+
+    def examination(self) -> Examination:
+        """What was found, with the connection when it can be used."""
+        self._judge_connection()
+        self._judge_secrets()
+        self._compare_environments()
+        usable = self.whole if not self.problems and not self.blanks else None
+        return Examination(
+            self.inventory.folder,
+            usable,
+            tuple(dict.fromkeys(self.problems)),
+            tuple(self.blanks),
+            tuple(self.warnings),
+            self.connection,
         )
-    shared, hosts = _read(hosts_file)
-    return build_connection(shared, hosts, folder)
+
+    def _placed(self, problem: Problem) -> Problem:
+        return self.places.problem(problem.variable, problem.message, problem.rule)
+
+    def _judge_inventory(self) -> None:
+        for rule in inventory_rules.RULES:
+            self.problems += [self.places.problem(path, text, rule.__name__) for path, text in rule(self.inventory)]
+
+    def _blank_paths(self, fields: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+        yield from blank_paths({name: value for name, value in fields.items() if name != "hosts"}, "")
+        for name, host in fields["hosts"].items():
+            yield from blank_paths(host["addresses"], f"hosts.{name}.addresses")
+        for _, name, value in self.inventory.raw(SECRET_PREFIX):
+            yield from blank_paths(value, name)
+
+    def _blank(self, path: str, value: Any) -> Problem:
+        hint = str(value or "").removeprefix(BLANK).strip(" :-")
+        return self.places.problem(
+            path.removeprefix("."), f"is still to be filled in{f' ({hint})' if hint else ''}: write the value", "blank"
+        )
+
+    def _validated(self, fields: dict[str, Any]) -> tuple[Connection | None, Connection]:
+        """The connection when all its fields are valid, and the one that the rules judge."""
+        told = [problem.variable for problem in (*self.problems, *self.blanks)]
+        untold = set(_fields_of(told))
+        try:
+            whole = Connection.model_validate(fields)
+        except ValidationError as error:
+            details = error.errors(include_url=False)
+            for detail in details:
+                problem = _model_problem(detail, self.places)
+                if detail["type"] == "too_short" and _is_within(detail["loc"], details):
+                    continue  # its items are wrong, and that is said
+                if not any(f"{problem.variable}.".startswith(f"{variable}.") for variable in told):
+                    self.problems.append(problem)
+            return None, partial_connection(fields, untold | {str(detail["loc"][0]) for detail in details})
+        return whole, partial_connection(fields, untold) if untold else whole
+
+    def _judge_connection(self) -> None:
+        files = _found(lambda connection: iter(certificate_rules.rules_of(connection)), self.connection)
+        for rule in (*rules.RULES, *files):
+            self._hear(self.problems, rule, self.connection)
+        for rule in (*rules.WARNINGS, *(certificate_rules.WARNINGS if files else ())):
+            self._hear(self.warnings, rule, self.connection)
+
+    def _hear(self, into: list[Problem], rule: rules.Rule, connection: Connection) -> None:
+        name = rule.__name__
+        into += [self.places.problem(path, message, name) for path, message in _found(rule, connection)]
+
+    def _judge_secrets(self) -> None:
+        if self.connection.__dict__.get("environment") is not Environment.LAB:
+            rule = secrets_are_encrypted
+            self.problems += [self.places.problem(path, text, rule.__name__) for path, text in rule(self.inventory)]
+
+    def _compare_environments(self) -> None:
+        own = Neighbour(self.inventory, self.connection)
+        for other in _neighbours(self.inventory.folder):
+            for rule in (same_environment, shared_things):
+                found = _found(rule, own, other)
+                self.problems += [self.places.problem(path, text, rule.__name__) for path, text in found]
 
 
-def build_connection(shared: dict[str, Any], hosts: dict[str, Any], folder: Path) -> Connection:
-    """Make the connection of variables that are loaded already, as an Ansible plugin has them.
-
-    ``shared`` holds the ``connection_`` variables, ``hosts`` maps each host to its groups and addresses.
-
-    Raises:
-        InventoryError: as ``load_connection``.
-
-    """
-    fields = {key.removeprefix(PREFIX): value for key, value in shared.items() if key != HOST_ADDRESSES}
-    places = _Places(folder)
+def _found(rule: Callable[..., Iterator[Any]], *judged: Any) -> list[Any]:
+    """What ``rule`` finds; nothing when it asks for a field that is wrong or blank itself."""
     try:
-        connection = Connection.model_validate({**fields, "hosts": hosts})
-    except ValidationError as error:
-        raise InventoryError([_problem(detail, places) for detail in error.errors()]) from error
-    found = rules.findings(connection)
-    if found:
-        raise InventoryError([places.problem(path, message) for path, message in found])
-    return connection
+        return list(rule(*judged))
+    except Unknown:
+        return []
 
 
-def host_variables(inventory: Path, prefix: str) -> dict[str, dict[str, Any]]:
-    """The variables of each host that begin with ``prefix``, templated as ansible-playbook would.
+def _neighbours(folder: Path) -> Iterator[Neighbour]:
+    """The other environments of the same customer: the inventories beside ``folder``, those that can be read."""
+    for path in sorted(folder.absolute().parent.iterdir()):
+        if path.name == folder.absolute().name or not (path / INVENTORY_FILE).is_file():
+            continue
+        try:
+            inventory = load_inventory(path)
+        except InventoryError:
+            continue  # said when it is examined itself
+        yield Neighbour(inventory, partial_connection(connection_fields(inventory), set()))
 
-    Raises:
-        InventoryError: when Ansible can't read the inventory.
-    """
-    return {name: variables for name, _, variables in _hosts(inventory / INVENTORY_FILE, prefix)}
 
-
-def _read(hosts_file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+def connection_fields(inventory: Inventory) -> dict[str, Any]:
+    """The fields of the connection that ``inventory`` declares, not yet validated."""
     shared: dict[str, Any] = {}
-    hosts: dict[str, Any] = {}
-    for name, groups, variables in _hosts(hosts_file, PREFIX):
-        hosts[name] = host_entry(name, groups, variables)
-        shared = variables
-    return shared, hosts
-
-
-def _hosts(hosts_file: Path, prefix: str) -> Iterator[tuple[str, list[str], dict[str, Any]]]:
-    """Name, groups and variables of each host."""
-    # Imported here: the adapter's hosts have no Ansible.
-    from ansible.errors import AnsibleError  # noqa: PLC0415
-    from ansible.inventory.manager import InventoryManager  # noqa: PLC0415
-    from ansible.parsing.dataloader import DataLoader  # noqa: PLC0415
-    from ansible.template import Templar  # noqa: PLC0415
-    from ansible.vars.manager import VariableManager  # noqa: PLC0415
-
-    loader = DataLoader()
-    try:
-        manager = InventoryManager(loader=loader, sources=[str(hosts_file)])
-        variables = VariableManager(loader=loader, inventory=manager)
-        for host in manager.get_hosts():
-            raw = variables.get_vars(host=host, include_hostvars=False)
-            own = {key: value for key, value in raw.items() if key.startswith(prefix)}
-            plain = _plain(Templar(loader=loader, variables=raw).template(own))
-            yield host.name, [group.name for group in host.groups], plain
-    except AnsibleError as error:
-        raise InventoryError([Problem(str(hosts_file.parent), INVENTORY_FILE, _one_line(error))]) from error
-
-
-def host_entry(name: str, groups: list[str], variables: dict[str, Any]) -> dict[str, Any]:
-    """What the model wants to know of one host: its components are the groups that bear a component's name."""
-    return {
-        "name": name,
-        "components": [component.value for component in Component if component.value in groups],
-        "addresses": variables.get(HOST_ADDRESSES, {}),
+    for variables in inventory.hosts.values():
+        shared |= variables
+    fields = {name.removeprefix(PREFIX): value for name, value in shared.items() if name not in HOST_VARIABLES}
+    hosts = {
+        name: {
+            "name": name,
+            "components": [component.value for component in Component if component.value in inventory.groups[name]],
+            "addresses": variables.get(HOST_ADDRESSES, {}),
+        }
+        for name, variables in inventory.hosts.items()
     }
+    return {**fields, "hosts": hosts}
 
 
-def _plain(value: Any) -> Any:
-    """Ansible's tagged values as the plain ones that pydantic's strict core takes."""
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    for kind in (bool, int, float, str):
-        if isinstance(value, kind):
-            return kind(value)
-    return value
+def _fields_of(variables: Iterable[str]) -> Iterator[str]:
+    """The fields of the model that hold ``variables``, as problems name them."""
+    for variable in variables:
+        if variable.startswith(PREFIX):
+            yield variable.removeprefix(PREFIX).split(".", maxsplit=1)[0]
+        elif ": " in variable or variable.startswith("group "):
+            yield "hosts"
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+def _is_within(location: tuple[Any, ...], details: list[Any]) -> bool:
+    """Whether something below ``location`` is wrong as well."""
+    return any(len(other["loc"]) > len(location) and other["loc"][: len(location)] == location for other in details)
 
 
-def _problem(detail: Any, places: _Places) -> Problem:
-    path = ".".join(str(part) for part in detail["loc"])
+def _model_problem(detail: Any, places: Places) -> Problem:
+    path = ".".join(str(part) for part in detail["loc"] if part != "[key]")
     kind, message = detail["type"], detail["msg"]
     if kind == "extra_forbidden":
-        return places.problem(path, _unknown(detail["loc"]))
-    if kind == "missing":
-        return places.problem(path, "is not set: add it (README.md, 'A first own connection')")
-    message = message.removeprefix("Value error, ")
-    if kind != "value_error":
-        message = f"'{detail['input']}' is not accepted: {message[0].lower()}{message[1:]}"
-    return places.problem(path, message)
+        message = _unknown(detail["loc"])
+    elif kind == "missing":
+        message = f"is not set: add it (README.md, 'A first own connection'){places.encrypted()}"
+    elif path.startswith("hosts.") and path.endswith(".components"):
+        known = ", ".join(component.value for component in Component)
+        message = f"is in no group that is a component; known are {known}: put the host in one"
+    elif path.startswith("hosts.") and path.endswith(".addresses") and kind == "too_short":
+        message = "is not set; a host has an address in its zone: add it"
+    elif kind == "value_error":
+        message = message.removeprefix("Value error, ")
+    else:
+        shown = str(detail["input"])
+        shown = shown if len(shown) <= LONGEST_SHOWN else f"{shown[: LONGEST_SHOWN - 3]}..."
+        advice = ADVICE.get(kind) or f"{message[0].lower()}{message[1:]}: correct it"
+        message = f"'{shown}' is not accepted: {advice}"
+    return places.problem(path, message, kind)
 
 
 def _unknown(location: tuple[str | int, ...]) -> str:
-    names = _known_names(Connection, location[:-1])
-    near = difflib.get_close_matches(str(location[-1]), names, n=1, cutoff=0)
-    hint = f"; the nearest known one is '{near[0]}'" if near else ""
+    near = nearest(str(location[-1]), _known_names(location[:-1]))
+    hint = f"; the nearest known one is '{near}'" if near else f"; known are {', '.join(_known_names(location[:-1]))}"
     return f"is not a known name{hint}: correct or remove it"
 
 
-def _known_names(model: Any, location: tuple[str | int, ...]) -> list[str]:
+def _known_names(location: tuple[str | int, ...]) -> list[str]:
+    """The names of the model at ``location``."""
+    model: Any = Connection
     for part in location:
-        if isinstance(part, int):
-            continue
-        field = getattr(model, "model_fields", {}).get(part)
-        inner = field.annotation if field else model
-        for candidate in (inner, *getattr(inner, "__args__", ())):
-            if hasattr(candidate, "model_fields"):
-                model = candidate
+        inner = model.model_fields[part].annotation if part in getattr(model, "model_fields", {}) else model
+        model = next((item for item in (inner, *_parts(inner)) if hasattr(item, "model_fields")), model)
     return list(model.model_fields)
 
 
-class _Places:
-    """Finds the file that sets a variable; the nearest wins, as it does in Ansible."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.files = [
-            path
-            for pattern in ("host_vars/**/*.yml", "group_vars/**/*.yml", INVENTORY_FILE)
-            for path in sorted(folder.glob(pattern))
-        ]
-
-    def problem(self, path: str, message: str) -> Problem:
-        parts = path.split(".")
-        if parts[0] == "hosts":
-            variable = ".".join([HOST_ADDRESSES, *parts[3:]]) if parts[2:3] == ["addresses"] else "group"
-            where = f"{parts[1]}: {variable}" if len(parts) > 1 else "hosts"
-            return Problem(str(self.folder / INVENTORY_FILE), where, message)
-        return Problem(str(self._file_of(PREFIX + parts[0])), PREFIX + path, message)
-
-    def _file_of(self, variable: str) -> Path:
-        for path in self.files:
-            text = path.read_text(encoding="utf-8", errors="replace")
-            if any(line.lstrip().startswith(f"{variable}:") for line in text.splitlines()):
-                return path
-        return self.folder / "group_vars/all/connection.yml"
+def _parts(annotation: Any) -> Iterator[Any]:
+    for part in get_args(annotation):
+        yield part
+        yield from _parts(part)

@@ -7,6 +7,7 @@ to whom.
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network
@@ -14,10 +15,21 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+)
 
-from aansluitkit.connection.identifiers import Fqdn, Oin, check_fqdn
+from aansluitkit.connection.identifiers import Fqdn, Oin, check_fqdn, check_oin
+from aansluitkit.connection.place import OpenStack, Place
 
+OIN_TYPE = "urn:osb:oin"  # Koppelvlakstandaard ebMS2 chapter 5, PartyId
 HTTPS_PORT = 443  # Digikoppeling Beveiligingsstandaarden TLS005
 
 
@@ -97,7 +109,10 @@ class Component(StrEnum):
 
 
 def _check_endpoint(value: str) -> str:
-    parts = urlsplit(value)
+    try:
+        parts = urlsplit(value)
+    except ValueError as error:
+        raise ValueError(f"'{value}' is no URL ({error}): write https://host/path") from error
     if parts.scheme != "https":
         raise ValueError(f"'{value}' is not https; Digikoppeling allows HTTPS alone (TLS001): write https://…")
     try:
@@ -114,16 +129,45 @@ def _check_endpoint(value: str) -> str:
     return value
 
 
+def _text(pattern: str, what: str) -> AfterValidator:
+    """A text that is ``pattern`` from begin to end, or else is told to be no ``what``."""
+    compiled = re.compile(pattern)
+
+    def check(value: str) -> str:
+        if compiled.fullmatch(value) is None:
+            raise ValueError(f"'{value}' is not accepted; expected is {what}: correct it")
+        return value
+
+    return AfterValidator(check)
+
+
+Word = Annotated[str, _text(r"\S+", "a word without spaces")]
+Name = Annotated[str, _text(r"[a-z0-9][a-z0-9-]{0,62}", "a name of at most 63 small letters, digits and -")]
 Endpoint = Annotated[str, AfterValidator(_check_endpoint)]
-Port = Annotated[int, Field(ge=1, le=65535)]
+Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
+Reason = Annotated[str, Field(min_length=10)]
+
+
+def _check_range(value: object) -> IPv4Network:
+    try:
+        return IPv4Network(str(value))
+    except ValueError as error:
+        raise ValueError(
+            f"'{value}' is no IPv4 address or network ({error}): write one address, or a network such as 10.1.2.0/28"
+        ) from error
+
+
+ZoneName = Annotated[str, _text(r"[a-z][a-z0-9_-]{0,31}", "a name of at most 32 small letters, digits, _ and -")]
+# One address, which is a network of one, or a network.
+Range = Annotated[IPv4Network, BeforeValidator(_check_range)]
 
 
 class Contact(Model):
     """A person or desk to call."""
 
     name: Annotated[str, Field(min_length=1)]
-    email: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
-    phone: Annotated[str, Field(pattern=r"^[+0-9][0-9 ()-]{5,}$")]
+    email: Annotated[str, _text(r"[^@\s]+@[^@\s]+\.[^@\s]+", "an e-mail address")]
+    phone: Annotated[str, _text(r"[+0-9][0-9 ()-]{5,}", "a telephone number such as +31 70 000 00 00")]
 
 
 class Contacts(Model):
@@ -146,14 +190,30 @@ class Organisation(Model):
 
 
 class Partner(Model):
-    """The other side. Its inbound and outbound addresses differ as a rule (seed 4.4.2)."""
+    """The other side. Its inbound and outbound addresses differ as a rule (seed 4.4.2); each is one or a network."""
 
     name: Annotated[str, Field(min_length=1)]
-    oin: Oin
+    # The Compliancevoorziening has a type and number of its own (urn:cv:oin); everyone else an OIN.
+    party_id_type: Word = OIN_TYPE
+    oin: str
     endpoint: Endpoint
-    inbound_addresses: Annotated[tuple[IPv4Address, ...], Field(min_length=1)]
-    outbound_addresses: Annotated[tuple[IPv4Address, ...], Field(min_length=1)]
+    inbound_addresses: Annotated[tuple[Range, ...], Field(min_length=1)]
+    outbound_addresses: Annotated[tuple[Range, ...], Field(min_length=1)]
     contact: Contact
+
+    @field_validator("oin")
+    @classmethod
+    def _check_oin(cls, value: str, info: ValidationInfo) -> str:
+        if info.data.get("party_id_type") == OIN_TYPE:
+            return check_oin(value)
+        if not value.isalnum():
+            raise ValueError(f"'{value}' holds more than letters and digits: write the partner's number")
+        return value
+
+    @property
+    def address(self) -> IPv4Address:
+        """The first address that messages go to: what the lab's name server answers and probes try."""
+        return next(iter(self.inbound_addresses[0].hosts()))
 
     @property
     def host_name(self) -> str:
@@ -169,13 +229,13 @@ class Partner(Model):
 class Zone(Model):
     """A network segment."""
 
-    network: IPv4Network
+    network: Range
 
 
 class Host(Model):
     """A machine of the inventory: its components and its address in each zone that it stands in."""
 
-    name: Annotated[str, Field(min_length=1, max_length=32, pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    name: Annotated[str, _text(r"[a-z0-9][a-z0-9-]{0,31}", "a name of at most 32 small letters, digits and -")]
     components: Annotated[tuple[Component, ...], Field(min_length=1)]
     addresses: Annotated[dict[str, IPv4Address], Field(min_length=1)]
 
@@ -193,15 +253,15 @@ class Host(Model):
 class ServiceAction(Model):
     """One action of a service and who sends it: ``SR`` (we request) or ``SP`` (the partner provides)."""
 
-    name: Annotated[str, Field(pattern=r"^\S+$")]
+    name: Word
     sender: Literal["SR", "SP"]
 
 
 class Service(Model):
     """The service of the CPA; MijnOverheid gives its identification after application (seed 4.3.4)."""
 
-    type: Annotated[str, Field(pattern=r"^\S+$")] = "urn:osb:services"
-    name: Annotated[str, Field(pattern=r"^\S+$")]
+    type: Word = "urn:osb:services"
+    name: Word
     actions: Annotated[tuple[ServiceAction, ...], Field(min_length=1)]
 
 
@@ -216,7 +276,7 @@ class Retries(Model):
 class CpaParameters(Model):
     """What the CPA says beyond parties, endpoints and certificates."""
 
-    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9$_.-]+$", max_length=255)]
+    id: Annotated[str, _text(r"[A-Za-z0-9$_.-]{1,255}", "at most 255 letters, digits, $, _, . and -")]
     start: AwareDatetime
     end: AwareDatetime
     profile: Profile = Profile.RELIABLE
@@ -243,7 +303,13 @@ class ExtraFlow(Model):
     destination: str
     protocol: Literal["tcp", "udp"] = "tcp"
     port: Port
-    reason: Annotated[str, Field(min_length=10)]
+    reason: Reason
+
+
+class TestCertificates(Model):
+    """That the partner asked for test certificates in preprod, and why (seed 4.3.1)."""
+
+    reason: Reason
 
 
 class Ports(Model):
@@ -258,7 +324,9 @@ class Ports(Model):
 class Connection(Model):
     """One connection in one environment."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+    name: Name
+    # Shows how an inventory looks: documentation addresses and example names are right here, deploying is refused.
+    example: Annotated[bool, Field(strict=True)] = False
     environment: Environment
     kind: Kind
     network: Network
@@ -269,12 +337,33 @@ class Connection(Model):
     endpoint: Endpoint
     inbound_address: IPv4Address
     outbound_address: IPv4Address
-    zones: Annotated[dict[str, Zone], Field(min_length=2)]
+    zones: Annotated[dict[ZoneName, Zone], Field(min_length=2)]
     hosts: Annotated[dict[str, Host], Field(min_length=1)]
     certificates: Certificates
+    test_certificates_allowed: TestCertificates | None = None
+    # The afzenderID that Logius sends after application (seed 4.3.4); the Service-ID is the CPA's service name.
+    sender_id: Word | None = None
     cpa: CpaParameters
     ports: Ports = Ports()
     extra_flows: tuple[ExtraFlow, ...] = ()
+    openstack: OpenStack | None = None
+
+    @property
+    def place(self) -> Place:
+        """Where the hosts live; without a cloud's settings others made them."""
+        if self.environment is Environment.LAB:
+            return Place.PODMAN
+        return Place.OPENSTACK if self.openstack else Place.EXISTING
+
+    def carried(self, address: IPv4Address) -> IPv4Address:
+        """What the firewall carries for the public ``address``: itself, or what the cloud's router makes of it."""
+        if not self.openstack:
+            return address
+        fixed = {
+            self.inbound_address: self.openstack.inbound_fixed_address,
+            self.outbound_address: self.openstack.outbound_fixed_address,
+        }
+        return fixed[address]
 
     @property
     def host_name(self) -> Fqdn:

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
+from ipaddress import IPv4Network
 from itertools import combinations
 
-from aansluitkit.connection.identifiers import HRN_PREFIXES, TEST_PREFIX
-from aansluitkit.connection.model import Component, Connection, Environment, Kind
+from aansluitkit.connection.identifiers import TEST_PREFIX, check_hrn, doubt_oin
+from aansluitkit.connection.model import HTTPS_PORT, OIN_TYPE, Component, Connection, Environment, Host, Kind, Network
+from aansluitkit.connection.place_rules import PLACE_RULES
 
 Finding = tuple[str, str]  # dotted path below connection_, sentence
 Rule = Callable[[Connection], Iterator[Finding]]
 
 EXTERNAL = "external"
+TESTING = (Environment.LAB, Environment.COMPLIANCE)
+CHAIN = (Environment.PREPROD, Environment.PRODUCTION)
+DOCUMENTATION = tuple(IPv4Network(text) for text in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24"))  # RFC 5737
+EXAMPLE_NAMES = (".example", ".test", ".invalid", ".localhost", ".example.com", ".example.net", ".example.org")
+WIDEST_RANGE = 16  # bits of prefix
+SHORTEST_RETRYING = timedelta(days=1)
 ONE_OF = (Component.FIREWALL, Component.NAME_SERVER, Component.LOAD_BALANCER, Component.DATABASE)
 
 
@@ -28,22 +37,38 @@ def vendor_has_no_production(connection: Connection) -> Iterator[Finding]:
 def vendor_has_hrn(connection: Connection) -> Iterator[Finding]:
     """A vendor identifies itself by an HRN, which is built on RSIN or KvK number (seed 3.3.8; IDA annex 1)."""
     oin = connection.organisation.oin
-    allowed = (*HRN_PREFIXES, *((TEST_PREFIX,) if connection.environment is Environment.LAB else ()))
-    if connection.kind is Kind.VENDOR and not oin.startswith(allowed):
+    testing = connection.environment in TESTING or connection.test_certificates_allowed is not None
+    if connection.kind is Kind.VENDOR and not (testing and oin.startswith(TEST_PREFIX)):
+        try:
+            check_hrn(oin)
+        except ValueError as error:
+            yield "organisation.oin", str(error)
+
+
+def test_certificates_fit_environment(connection: Connection) -> Iterator[Finding]:
+    """Test certificates never reach production, and preprod only where the partner asked for them (seed 4.3.1)."""
+    if connection.environment is Environment.PRODUCTION and connection.test_certificates_allowed:
         yield (
-            "organisation.oin",
-            f"'{oin}' is no HRN, which starts with {' or '.join(HRN_PREFIXES)} (seed 3.3.8): "
-            "copy the number from the vendor's certificate",
+            "test_certificates_allowed",
+            "is declared, but production never takes test certificates (seed 4.3.1): remove it",
         )
 
 
-def test_oin_stays_out_of_production(connection: Connection) -> Iterator[Finding]:
+def test_oin_fits_environment(connection: Connection) -> Iterator[Finding]:
     """Test OINs are for tests alone (OIN-Stelsel chapter 6; seed 4.3.1)."""
-    if connection.environment is not Environment.PRODUCTION:
+    if connection.environment in TESTING:
         return
     for path, oin in (("organisation.oin", connection.organisation.oin), ("partner.oin", connection.partner.oin)):
-        if oin.startswith(TEST_PREFIX):
+        if not oin.startswith(TEST_PREFIX):
+            continue
+        if connection.environment is Environment.PRODUCTION:
             yield path, f"'{oin}' is a test OIN, never allowed in production (seed 4.3.1): write the registered OIN"
+        elif connection.test_certificates_allowed is None:
+            yield (
+                path,
+                f"'{oin}' is a test OIN, in preprod only where the partner asked for it (seed 4.3.1): write the "
+                "registered OIN, or declare connection_test_certificates_allowed with the reason",
+            )
 
 
 def parties_differ(connection: Connection) -> Iterator[Finding]:
@@ -141,7 +166,9 @@ def components_are_present(connection: Connection) -> Iterator[Finding]:
 
 
 def own_addresses_are_external(connection: Connection) -> Iterator[Finding]:
-    """The partner sees the inbound and outbound address, so they lie in the external zone."""
+    """The partner sees the inbound and outbound address, so the firewall carries them in the external zone."""
+    if connection.openstack:
+        return  # its router carries them (place_rules)
     zone = connection.zones.get(EXTERNAL)
     for field in ("inbound_address", "outbound_address"):
         address = getattr(connection, field)
@@ -162,6 +189,248 @@ def cpa_dates(connection: Connection) -> Iterator[Finding]:
         yield "cpa.end", f"{cpa.end.isoformat()} is not after start {cpa.start.isoformat()}: correct either"
     elif (cpa.end - cpa.start).days > 3660:
         yield "cpa.end", f"{cpa.end.isoformat()} is over ten years after start (BP EB009): take the certificates' end"
+
+
+def retries_belong_to_profile(connection: Connection) -> Iterator[Finding]:
+    """Only a reliable profile repeats and acknowledges (KV ch. 2, 3 and 5)."""
+    cpa = connection.cpa
+    if cpa.profile.reliable:
+        return
+    if "retries" in cpa.model_fields_set:
+        yield "cpa.retries", f"profile '{cpa.profile}' is best effort, which has no retries (KV ch. 5): remove them"
+    if cpa.sync_reply:
+        yield (
+            "cpa.sync_reply",
+            f"profile '{cpa.profile}' is best effort, which has no synchronous signals (KV ch. 3): remove it",
+        )
+
+
+def retrying_outlasts_a_night(connection: Connection) -> Iterator[Finding]:
+    """Retrying survives a prolonged outage, which may be mended the next working day alone (KV ch. 5)."""
+    retries = connection.cpa.retries
+    window = (1 + retries.count) * retries.interval
+    if connection.environment in CHAIN and connection.cpa.profile.reliable and window < SHORTEST_RETRYING:
+        yield (
+            "cpa.retries",
+            f"(1 + {retries.count}) x {retries.interval} = {window} of retrying does not outlast an outage (KV ch. 5; "
+            f"8 x 3 hours is usual, BP ch. 3): retry at least {SHORTEST_RETRYING.days} day",
+        )
+
+
+def service_actions_once(connection: Connection) -> Iterator[Finding]:
+    """An action of the service is sent by one of the parties (CPP/CPA 2.0 section 8.4)."""
+    seen: set[tuple[str, str]] = set()
+    for index, action in enumerate(connection.cpa.service.actions):
+        if (action.name, action.sender) in seen:
+            yield f"cpa.service.actions.{index}.name", f"'{action.name}' by {action.sender} stands twice: keep one"
+        seen.add((action.name, action.sender))
+
+
+def identifiers_of_logius_are_known(connection: Connection) -> Iterator[Finding]:
+    """Logius sends an afzenderID and a Service-ID after application, for preprod and production each (seed 4.3.4)."""
+    if connection.environment in CHAIN and connection.sender_id is None:
+        yield (
+            "sender_id",
+            "is not set; Logius sends this afzenderID after the application (seed 4.3.4): write it, or TODO until then",
+        )
+
+
+def party_id_is_an_oin(connection: Connection) -> Iterator[Finding]:
+    """Only the Compliancevoorziening has another type of party id than the OIN (KV ch. 5, PartyId)."""
+    if connection.partner.party_id_type != OIN_TYPE and connection.environment not in TESTING:
+        yield (
+            "partner.party_id_type",
+            f"'{connection.partner.party_id_type}' is not {OIN_TYPE}, which {connection.environment} demands "
+            "(KV ch. 5): remove it",
+        )
+
+
+def endpoint_has_a_domain(connection: Connection) -> Iterator[Finding]:
+    """The kit's name server answers for the domain of the endpoint, so that is one of our own."""
+    if "." not in connection.domain:
+        yield (
+            "endpoint",
+            f"'{connection.host_name}' stands right below '{connection.domain}', a domain that is not ours: name the "
+            "endpoint's host within the organisation's domain, such as ebms.organisatie.nl",
+        )
+
+
+def _addresses(connection: Connection) -> Iterator[tuple[str, IPv4Network]]:
+    """Every address and range of the connection with its path."""
+    yield "inbound_address", IPv4Network(connection.inbound_address)
+    yield "outbound_address", IPv4Network(connection.outbound_address)
+    yield from _partner_ranges(connection)
+    for name, zone in connection.zones.items():
+        yield f"zones.{name}.network", zone.network
+    for host in connection.hosts.values():
+        for zone_name, address in host.addresses.items():
+            yield f"hosts.{host.name}.addresses.{zone_name}", IPv4Network(address)
+
+
+def _partner_ranges(connection: Connection) -> Iterator[tuple[str, IPv4Network]]:
+    for field in ("inbound_addresses", "outbound_addresses"):
+        for index, network in enumerate(getattr(connection.partner, field)):
+            yield f"partner.{field}.{index}", network
+
+
+def no_documentation_addresses(connection: Connection) -> Iterator[Finding]:
+    """The ranges of RFC 5737 exist in documents alone, so also in the lab and in examples."""
+    if connection.environment is Environment.LAB or connection.example:
+        return
+    for path, network in _addresses(connection):
+        if any(network.overlaps(documentation) for documentation in DOCUMENTATION):
+            shown = network.network_address if network.prefixlen == 32 else network
+            yield path, f"{shown} is of a range for documentation (RFC 5737), which no network has: write the real one"
+
+
+def no_example_names(connection: Connection) -> Iterator[Finding]:
+    """The names of RFC 2606 and RFC 6761 exist in examples and tests alone."""
+    if connection.environment is Environment.LAB or connection.example:
+        return
+    names = {"endpoint": connection.host_name, "partner.endpoint": connection.partner.host_name}
+    names["partner.contact.email"] = connection.partner.contact.email.rpartition("@")[2]
+    for role in type(connection.contacts).model_fields:
+        names[f"contacts.{role}.email"] = getattr(connection.contacts, role).email.rpartition("@")[2]
+    for path, name in names.items():
+        if f".{name.lower()}".endswith(EXAMPLE_NAMES):
+            yield (
+                path,
+                f"'{name}' is a name for examples (RFC 2606, RFC 6761), which nobody reaches: write the real one",
+            )
+
+
+def addresses_are_unicast(connection: Connection) -> Iterator[Finding]:
+    """A host or partner is reached on an ordinary address (RFC 1122 section 3.2.1.3; RFC 6890)."""
+    for path, network in _addresses(connection):
+        address = network.network_address
+        odd = address.is_multicast or address.is_loopback or address.is_link_local or address.is_unspecified
+        if odd and network.prefixlen >= WIDEST_RANGE:
+            yield path, f"{address} is a loopback, link-local, multicast or no address (RFC 6890): write the host's own"
+
+
+def addresses_fit_network(connection: Connection) -> Iterator[Finding]:
+    """Over the internet both parties meet on public addresses (seed 3.3.3; RFC 1918)."""
+    if connection.network is not Network.INTERNET or connection.environment not in CHAIN:
+        return
+    own = [("inbound_address", connection.inbound_address), ("outbound_address", connection.outbound_address)]
+    ranges = [(path, network.network_address) for path, network in _partner_ranges(connection)]
+    for path, address in (*own, *ranges):
+        if address.is_private and not any(address in documentation for documentation in DOCUMENTATION):
+            yield (
+                path,
+                f"{address} is private, but connection_network is 'internet' (seed 3.3.3): write the public address, "
+                "or 'diginetwerk' as network",
+            )
+
+
+def partner_ranges_are_narrow(connection: Connection) -> Iterator[Finding]:
+    """The firewall opens for the partner, not for the world (seed 4.4.2)."""
+    for path, network in _partner_ranges(connection):
+        if network.prefixlen < WIDEST_RANGE:
+            yield (
+                path,
+                f"{network} is {network.num_addresses} addresses; the firewall would open for far more than the "
+                f"partner (seed 4.4.2): write the partner's own ranges, none wider than /{WIDEST_RANGE}",
+            )
+
+
+def partner_stands_outside(connection: Connection) -> Iterator[Finding]:
+    """The partner's addresses lie in none of our inner zones, nor are they our own."""
+    own = {connection.inbound_address, connection.outbound_address}
+    for path, network in _partner_ranges(connection):
+        for name, zone in connection.zones.items():
+            if name != EXTERNAL and network.overlaps(zone.network) and network.prefixlen >= WIDEST_RANGE:
+                yield path, f"{network} overlaps our zone '{name}', {zone.network}: write the partner's addresses"
+        if network.prefixlen >= WIDEST_RANGE and any(address in network for address in own):
+            yield path, f"{network} holds our own inbound or outbound address: write the partner's addresses"
+
+
+def names_are_unambiguous(connection: Connection) -> Iterator[Finding]:
+    """A flow names a host or a zone, so no host has a zone's name."""
+    for name in connection.hosts:
+        if name in connection.zones:
+            yield f"hosts.{name}", f"host '{name}' has the name of a zone, so flows can't tell them apart: rename it"
+
+
+def _listening(connection: Connection, host: Host) -> Iterator[tuple[str, int]]:
+    ports = connection.ports
+    inside = [("ebms", ports.ebms), ("rest", ports.rest), ("health", ports.health)]
+    of_component: dict[Component, list[tuple[str, int]]] = {
+        Component.LOAD_BALANCER: [("https", HTTPS_PORT)],
+        Component.NAME_SERVER: [("dns", 53)],
+        Component.ADAPTER: inside,
+        Component.PARTNER: [("https", HTTPS_PORT), *inside[1:]],
+        Component.DATABASE: [("database", ports.database)],
+    }
+    yield ("ssh", 22)
+    for component in host.components:
+        yield from of_component.get(component, [])
+
+
+def ports_once_per_host(connection: Connection) -> Iterator[Finding]:
+    """Two services of a host can't listen on one port."""
+    told = set()
+    for host in connection.hosts.values():
+        seen: dict[int, str] = {}
+        for name, port in _listening(connection, host):
+            if port in seen and (seen[port], name) not in told and seen[port] != name:
+                told.add((seen[port], name))
+                field = next(
+                    (field for field in (name, seen[port]) if field in type(connection.ports).model_fields), ""
+                )
+                yield (
+                    f"ports.{field}" if field else f"hosts.{host.name}",
+                    f"{port} is used twice on host '{host.name}', by {seen[port]} and {name}: give each a port of its "
+                    "own, or a host",
+                )
+            seen.setdefault(port, name)
+
+
+def nothing_outside_reaches_management(connection: Connection) -> Iterator[Finding]:
+    """No flow runs from the external zone into the management zone (seed 4.4.3: authorised systems alone)."""
+    managers = {host.name for host in connection.hosts_of(Component.MANAGEMENT)}
+    inner = {Component.MANAGEMENT.value, *managers}
+    inner |= {name for name, host in connection.hosts.items() if host.zone == Component.MANAGEMENT.value}
+    outer = {EXTERNAL, *(name for name, host in connection.hosts.items() if host.zone == EXTERNAL)}
+    outer -= {host.name for host in connection.hosts_of(Component.FIREWALL)}
+    for index, flow in enumerate(connection.extra_flows):
+        if flow.source in outer and flow.destination in inner:
+            yield (
+                f"extra_flows.{index}.destination",
+                f"a flow from '{flow.source}' to '{flow.destination}' opens management to the outside (seed 4.4.3): "
+                "remove it and manage from within",
+            )
+
+
+def extra_flows_once(connection: Connection) -> Iterator[Finding]:
+    """A flow is declared once, and leads somewhere."""
+    seen: set[tuple[str, str, str, int]] = set()
+    for index, flow in enumerate(connection.extra_flows):
+        key = (flow.source, flow.destination, flow.protocol, flow.port)
+        if key in seen:
+            yield (
+                f"extra_flows.{index}",
+                f"{flow.source} to {flow.destination}, {flow.protocol} {flow.port}, stands twice: keep one",
+            )
+        if flow.source == flow.destination:
+            yield f"extra_flows.{index}.destination", f"'{flow.destination}' is the source as well: name another"
+        seen.add(key)
+
+
+def management_is_there(connection: Connection) -> Iterator[Finding]:
+    """Hosts are configured from the management host alone, which stands in a zone of its own."""
+    if not connection.hosts_of(Component.MANAGEMENT):
+        yield "hosts", "group 'management' holds none; hosts are configured from there: add the controller to hosts.yml"
+
+
+def lab_partner_is_a_host(connection: Connection) -> Iterator[Finding]:
+    """Only the lab makes its own partner."""
+    for host in connection.hosts_of(Component.PARTNER):
+        if connection.environment is not Environment.LAB:
+            yield (
+                f"hosts.{host.name}",
+                f"host '{host.name}' is in group 'partner'; outside the lab the partner is someone else's: remove it",
+            )
 
 
 def persist_duration_covers_retries(connection: Connection) -> Iterator[Finding]:
@@ -192,7 +461,10 @@ def extra_flows_name_known_places(connection: Connection) -> Iterator[Finding]:
 RULES: tuple[Rule, ...] = (
     vendor_has_no_production,
     vendor_has_hrn,
-    test_oin_stays_out_of_production,
+    test_certificates_fit_environment,
+    test_oin_fits_environment,
+    party_id_is_an_oin,
+    identifiers_of_logius_are_known,
     parties_differ,
     zones_are_disjoint,
     external_zone_exists,
@@ -201,14 +473,36 @@ RULES: tuple[Rule, ...] = (
     firewall_stands_in_every_zone,
     no_address_twice,
     components_are_present,
+    management_is_there,
+    lab_partner_is_a_host,
     own_addresses_are_external,
     endpoint_names_differ,
+    endpoint_has_a_domain,
+    addresses_are_unicast,
+    addresses_fit_network,
+    no_documentation_addresses,
+    no_example_names,
+    partner_ranges_are_narrow,
+    partner_stands_outside,
+    names_are_unambiguous,
+    ports_once_per_host,
     cpa_dates,
+    service_actions_once,
+    retries_belong_to_profile,
+    retrying_outlasts_a_night,
     persist_duration_covers_retries,
     extra_flows_name_known_places,
+    extra_flows_once,
+    nothing_outside_reaches_management,
+    *PLACE_RULES,
 )
 
 
-def findings(connection: Connection) -> list[Finding]:
-    """Everything that the rules hold against ``connection``, in their order."""
-    return [finding for rule in RULES for finding in rule(connection)]
+def oin_is_usual(connection: Connection) -> Iterator[Finding]:
+    """A number that was typed wrong shows in its check digit, where it has one; no document demands it."""
+    doubt = doubt_oin(connection.organisation.oin)
+    if doubt:
+        yield "organisation.oin", doubt
+
+
+WARNINGS: tuple[Rule, ...] = (oin_is_usual,)

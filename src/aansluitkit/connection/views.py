@@ -5,6 +5,7 @@ Decisions are made here, out of the model; a playbook hands them to its roles an
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address
 from typing import Any
 
 from aansluitkit.connection.flows import flows_of
@@ -46,16 +47,14 @@ def _view(connection: Connection, host: Host) -> dict[str, Any]:
 
 
 def _firewall(connection: Connection, host: Host) -> dict[str, Any]:
+    inbound, outbound = (
+        connection.carried(address) for address in (connection.inbound_address, connection.outbound_address)
+    )
     outside = next(
-        name
-        for name, zone in connection.zones.items()
-        if connection.inbound_address in zone.network and name in host.addresses
+        name for name, zone in connection.zones.items() if inbound in zone.network and name in host.addresses
     )
     return {
-        "addresses": [
-            {"interface": outside, "address": str(address)}
-            for address in (connection.inbound_address, connection.outbound_address)
-        ],
+        "addresses": [{"interface": outside, "address": str(address)} for address in (inbound, outbound)],
         "flows": [
             {
                 "id": flow.id,
@@ -64,13 +63,17 @@ def _firewall(connection: Connection, host: Host) -> dict[str, Any]:
                 "destinations": [str(network) for network in flow.destination_networks],
                 "protocol": flow.protocol,
                 "port": flow.port,
-                "published_address": str(flow.published_address or ""),
-                "outbound_address": str(flow.outbound_address or ""),
+                "published_address": _carried(connection, flow.published_address),
+                "outbound_address": _carried(connection, flow.outbound_address),
             }
             for flow in flows_of(connection)
             if flow.source != host.name
         ],
     }
+
+
+def _carried(connection: Connection, address: IPv4Address | None) -> str:
+    return str(connection.carried(address)) if address else ""
 
 
 def _dns(connection: Connection, host: Host) -> dict[str, Any]:
@@ -85,7 +88,7 @@ def _dns(connection: Connection, host: Host) -> dict[str, Any]:
             {
                 "name": partner.host_name.partition(".")[2],
                 "server": connection.name_of(host),
-                "records": [{"name": partner.host_name, "address": str(partner.inbound_addresses[0])}],
+                "records": [{"name": partner.host_name, "address": str(partner.address)}],
             }
         )
     recursive = sorted({str(connection.zones[entry.zone].network) for entry in inside})

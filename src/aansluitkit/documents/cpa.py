@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from pydantic import TypeAdapter
 
 from aansluitkit.connection import Connection, Profile
+from aansluitkit.connection.model import OIN_TYPE
 from aansluitkit.documents.rendering import render
 from aansluitkit.errors import KitError
 
@@ -64,6 +65,7 @@ class Party:
     other: str
     name: str
     oin: str
+    party_id_type: str
     endpoint: str
     certificate: PartyCertificate
     sends: tuple[str, ...]
@@ -125,6 +127,7 @@ def _parties(connection: Connection) -> tuple[Party, Party]:
         other=PROVIDER,
         name=connection.organisation.name,
         oin=connection.organisation.oin,
+        party_id_type=OIN_TYPE,
         endpoint=connection.endpoint,
         certificate=PartyCertificate.read(connection.certificates.organisation),
         sends=ours,
@@ -135,6 +138,7 @@ def _parties(connection: Connection) -> tuple[Party, Party]:
         other=REQUESTER,
         name=connection.partner.name,
         oin=connection.partner.oin,
+        party_id_type=connection.partner.party_id_type,
         endpoint=connection.partner.endpoint,
         certificate=PartyCertificate.read(connection.certificates.partner),
         sends=theirs,

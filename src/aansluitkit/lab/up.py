@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from aansluitkit.connection import Connection, Environment, load_connection
-from aansluitkit.connection.inventory import host_variables
+from aansluitkit.connection.ansible_loader import host_variables
 from aansluitkit.errors import KitError
 from aansluitkit.lab import image, landscape
+from aansluitkit.lab.ansible import ENVIRONMENT
 from aansluitkit.lab.lock import alone, claim
 from aansluitkit.lab.pki import Generation, make_pki
-from aansluitkit.lab.playbook import play
 from aansluitkit.lab.steps import Steps
+from aansluitkit.playbook import play
 from aansluitkit.project import ROOT, STATE
 from aansluitkit.verification import Report, Result, show, verify, write_html
 
@@ -39,17 +41,30 @@ def lab_up(inventory: Path, console: Console) -> Report:
         with steps.step("certificates"):
             make_pki(connection, generation, connection.certificates.partner.parents[1], steps.say)
         with steps.step("host image"):
-            host_image = image.build(steps.say)
+            image.build(steps.say)
         with steps.step("landscape"):
-            landscape.up(inventory, host_image, steps.say)
+            landscape.up(inventory, steps.say)
         with steps.step("configuration"):
-            changed = play(ROOT / "playbooks/site.yml", inventory, STATE / "log/site.log", steps.say)
+            log = STATE / "log/site.log"
+            changed = play(ROOT / "playbooks/site.yml", inventory, log, steps.say, environment=ENVIRONMENT)
             steps.say(f"{changed} tasks changed something")
         with steps.step("verification"):
             report = verify(inventory, lambda check: show(console, check))
         _write(report, connection, steps)
     _summarise(report, connection, console, steps)
     return report
+
+
+def make_hosts(inventory: Path, say: Callable[[str], None]) -> None:
+    """Make the networks and hosts of the lab of ``inventory``, or what of them is missing.
+
+    Raises:
+        KitError: when one can't be made, or another run is at it.
+    """
+    with alone():
+        claim()
+        image.build(say)
+        landscape.up(inventory, say)
 
 
 def lab_down(console: Console) -> None:

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import testinfra
 
 from aansluitkit.connection import Connection, Host
-from aansluitkit.connection.inventory import host_variables
+from aansluitkit.connection.ansible_loader import host_variables
 from aansluitkit.connection.model import Contact
 from aansluitkit.errors import KitError
 

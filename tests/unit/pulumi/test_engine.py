@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from aansluitkit.errors import KitError
-from aansluitkit.lab import engine
+from aansluitkit.landscape import engine
 
 
 def command(folder: Path, version: str) -> None:

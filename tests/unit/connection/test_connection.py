@@ -11,7 +11,7 @@ from aansluitkit.connection import Component, flows_of, load_connection
 from aansluitkit.connection.identifiers import check_fqdn, check_oin
 from aansluitkit.errors import InventoryError
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 LAB = ROOT / "inventories/lab"
 
 
@@ -47,7 +47,7 @@ def test_flows_publish_inbound_and_translate_outbound() -> None:
 
 BROKEN = [
     ('oin: "00000099000000001000"', 'oin: "0000009900000001000"', "connection_organisation.oin", "20 digits"),
-    ('oin: "00000099000000001000"', "oin: 99000000001000", "connection_organisation.oin", "string"),
+    ('oin: "00000099000000001000"', "oin: 99000000001000", "connection_organisation.oin", "between quotes"),
     ('oin: "00000099000000001000"', 'oin: "00000055000000001000"', "connection_organisation.oin", "no register"),
     ('oin: "00000099000000002000"', 'oin: "00000099000000001000"', "connection_partner.oin", "organisation's own"),
     ("connection_kind: government", "connection_kind: leverancier", "connection_kind", "'leverancier'"),

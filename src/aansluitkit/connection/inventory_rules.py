@@ -1,0 +1,146 @@
+"""Rules on the inventory itself, before there is a connection: where a variable may stand, and secrets."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from aansluitkit.connection.loading import PREFIX, SECRET_PREFIX, Inventory
+from aansluitkit.connection.model import Component, Connection
+from aansluitkit.connection.yamlfile import Vaulted
+
+HOST_ADDRESSES = "connection_addresses"
+HOST_VARIABLES = frozenset({HOST_ADDRESSES})  # what a host says of itself; all else belongs to the connection
+BLANK = "TODO"
+NEAR = 0.65  # likeness from which a name is taken for a slip of the pen
+_LOOKUP = re.compile(r"\b(?:lookup|query|q)\s*\(\s*['\"]([A-Za-z0-9_.]+)")
+_CLEAR = {"file", "password", "template", "ini", "csvfile", "unvault", "vars", "lines", "pipe"}
+_NAMES = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
+_TEMPLATE = ("{{", "{%")
+
+Found = Iterator[tuple[str, str]]  # variable and sentence
+
+
+def nearest(name: str, names: list[str]) -> str | None:
+    """The one of ``names`` that ``name`` is a slip of, if any is near enough."""
+    return next(iter(difflib.get_close_matches(name, names, n=1, cutoff=NEAR)), None)
+
+
+def host_variables_are_known(inventory: Inventory) -> Found:
+    """A variable that host and connection both could have belongs to the connection, so all hosts agree on it."""
+    hosts = inventory.hosts
+    names = dict.fromkeys(name for variables in hosts.values() for name in variables)
+    for name in names:
+        if name in HOST_VARIABLES:
+            continue
+        values = {host: variables.get(name, _ABSENT) for host, variables in hosts.items()}
+        first, *others = values
+        odd = next((host for host in others if values[host] != values[first]), None)
+        if odd is None:
+            continue
+        known = [known.removeprefix(PREFIX) for known in sorted(HOST_VARIABLES)] + list(Connection.model_fields)
+        near = nearest(name.removeprefix(PREFIX), known)
+        hint = f"; the nearest known name is '{PREFIX}{near}'" if near and PREFIX + near != name else ""
+        yield (
+            name,
+            f"differs between hosts '{first}' and '{odd}'; it belongs to the whole connection{hint}: set it once, in "
+            "group_vars/all",
+        )
+
+
+_ABSENT = object()
+
+
+def groups_are_components(inventory: Inventory) -> Found:
+    """A group that is a component but for its spelling would leave its hosts without one."""
+    components = [component.value for component in Component]
+    for group in sorted({name for names in inventory.groups.values() for name in names}):
+        if group in components:
+            continue
+        near = nearest(group.lower().replace("-", "_").removesuffix("s"), components)
+        if near:
+            yield (
+                f"group {group}",
+                f"is no component; the nearest is '{near}', known are {', '.join(components)}: correct it",
+            )
+
+
+def secrets_are_encrypted(inventory: Inventory) -> Found:
+    """A secret lies in Ansible Vault or a password manager, never in clear (seed 4.3.4; Ansible Vault)."""
+    for _, name, value in inventory.raw(SECRET_PREFIX):
+        if not is_blank(value) and not _is_protected(inventory, value, (name,)):
+            yield (
+                name,
+                "stands there in clear; outside the lab secrets are encrypted: encrypt it (ansible-vault "
+                "encrypt_string), keep it in a vaulted file, or look it up in a password manager",
+            )
+
+
+def _is_protected(inventory: Inventory, value: Any, within: tuple[str, ...]) -> bool:
+    if isinstance(value, Vaulted):
+        return True
+    if not isinstance(value, str) or not any(mark in value for mark in _TEMPLATE):
+        return False
+    plugins = [plugin.removeprefix("ansible.builtin.") for plugin in _LOOKUP.findall(value)]
+    if plugins:
+        return not _CLEAR.intersection(plugins)
+    names = _NAMES.findall(value)
+    return bool(names) and all(_name_is_protected(inventory, name, within) for name in names)
+
+
+def _name_is_protected(inventory: Inventory, name: str, within: tuple[str, ...]) -> bool:
+    if name in within:
+        return False
+    values = [value for _, found, value in inventory.raw(name) if found == name]
+    if not values:
+        return bool(inventory.encrypted_files())
+    return all(_is_protected(inventory, value, (*within, name)) for value in values)
+
+
+def vaulted_connection_variables(inventory: Inventory) -> Found:
+    """The model is read without password, so only ``secret_`` variables are encrypted."""
+    for _, name, value in inventory.raw(PREFIX):
+        path = next(_vaulted_paths(value, name), None)
+        if path:
+            yield (
+                path,
+                "is encrypted with Ansible Vault; an inventory is checked without its password, and a secret belongs "
+                "in a secret_ variable: write this one in clear",
+            )
+
+
+def _vaulted_paths(value: Any, path: str) -> Iterator[str]:
+    if isinstance(value, Vaulted):
+        yield path
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _vaulted_paths(item, f"{path}.{key}")
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _vaulted_paths(item, f"{path}.{index}")
+
+
+def is_blank(value: Any) -> bool:
+    """Whether a person still has to fill ``value`` in: it is null, or a text that begins with TODO."""
+    return value is None or (isinstance(value, str) and value.startswith(BLANK))
+
+
+def blank_paths(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """The dotted paths of the blanks in ``value``, which stands at ``path``, with what stands there."""
+    if is_blank(value):
+        yield path, value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from blank_paths(item, f"{path}.{key}")
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from blank_paths(item, f"{path}.{index}")
+
+
+RULES = (
+    host_variables_are_known,
+    groups_are_components,
+    vaulted_connection_variables,
+)

@@ -1,0 +1,386 @@
+"""Broken inventories: named mutations of the shipped ones, each with what its error must say.
+
+A row of ``_ROWS`` replaces one text, which stands in its file once, by another; where the error names another file
+than the one that was changed, both are written, as 'changed > named'. Rows of ``_WHOLE`` do what replacing can't.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
+LAB = "lab"
+PREPROD = "voorbeeldgemeente/preprod"
+PRODUCTION = "voorbeeldgemeente/production"
+VENDOR = "voorbeeldleverancier/preprod"
+
+OWN = "group_vars/all/connection.yml"
+CUSTOMER = "group_vars/all/10-customer.yml"
+SHARED = "group_vars/all/05-shared.yml"
+SECRETS = "group_vars/all/secrets.yml"
+HOSTS = "hosts.yml"
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """``apply`` breaks the inventory ``base``; the error names ``file`` and ``variable`` and holds ``words``."""
+
+    name: str
+    base: str
+    file: str
+    variable: str
+    words: str
+    apply: Callable[[Path], None]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def replaced(file: str, old: str, new: str) -> Callable[[Path], None]:
+    """Replaces ``old``, which stands in ``file`` once, by ``new``."""
+
+    def apply(folder: Path) -> None:
+        path = folder / file
+        text = path.read_text()
+        assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {path}"
+        path.write_text(text.replace(old, new))
+
+    return apply
+
+
+def added(file: str, text: str) -> Callable[[Path], None]:
+    """Adds ``text`` at the end of ``file``."""
+    return lambda folder: (folder / file).open("a").write(text) and None
+
+
+def written(file: str, content: bytes) -> Callable[[Path], None]:
+    """Makes ``file`` hold ``content``; a link is replaced by a file."""
+
+    def apply(folder: Path) -> None:
+        path = folder / file
+        path.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+    return apply
+
+
+def _recoded(file: str, encoding: str) -> Callable[[Path], None]:
+    def apply(folder: Path) -> None:
+        text = (folder / file).read_text().replace("Voorbeeldstad", "Súdwest-Fryslân")
+        (folder / file).write_bytes(text.encode(encoding))
+
+    return apply
+
+
+def _as_folder(file: str) -> Callable[[Path], None]:
+    def apply(folder: Path) -> None:
+        (folder / file).unlink()
+        (folder / file).mkdir()
+
+    return apply
+
+
+def _linked(file: str, target: str) -> Callable[[Path], None]:
+    def apply(folder: Path) -> None:
+        (folder / file).unlink(missing_ok=True)
+        (folder / file).symlink_to(target)
+
+    return apply
+
+
+def _without(*files: str) -> Callable[[Path], None]:
+    def apply(folder: Path) -> None:
+        for file in files:
+            path = folder / file
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    return apply
+
+
+def _copied_from(other: str, file: str) -> Callable[[Path], None]:
+    def apply(folder: Path) -> None:
+        (folder / file).write_bytes((folder.parents[1] / other / file).read_bytes())
+
+    return apply
+
+
+def _bomb() -> bytes:
+    lines = ["connection_a: &a0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"bomb_{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 9)}]" for level in range(1, 12)]
+    return ("\n".join(lines) + "\n").encode()
+
+
+def _merge_bomb() -> bytes:
+    lines = ["m0: &m0 {a: 1}"]
+    lines += [f"m{level}: &m{level} {{<<: [{', '.join([f'*m{level - 1}'] * 9)}]}}" for level in range(1, 12)]
+    return ("\n".join(lines) + "\n").encode()
+
+
+# base, file, old, new, variable, words
+_ROWS: list[tuple[str, str, str, str, str, str]] = [
+    # Organisation and numbers
+    (LAB, OWN, 'oin: "00000099000000001000"', 'oin: "0000009900000001000"', "connection_organisation.oin", "20 digits"),
+    (LAB, OWN, 'oin: "00000099000000001000"', 'oin: "000000990000000010000"', "connection_organisation.oin", "21 characters"),
+    (LAB, OWN, 'oin: "00000099000000001000"', "oin: 99000000001000", "connection_organisation.oin", "between quotes"),
+    (LAB, OWN, 'oin: "00000099000000001000"', 'oin: "00000055000000001000"', "connection_organisation.oin", "no register"),
+    (LAB, OWN, 'oin: "00000099000000001000"', 'oin: "00000005000000001000"', "connection_organisation.oin", "no register"),
+    (LAB, OWN, 'oin: "00000099000000001000"', 'oin: "0000009900000000100A"', "connection_organisation.oin", "letters"),
+    (LAB, OWN, 'oin: "00000099000000001000"', 'oin: "00000099 00000001000"', "connection_organisation.oin", "20 digits"),
+    (LAB, OWN, 'oin: "00000099000000001000"', "oin: ''", "connection_organisation.oin", "20 digits"),
+    (LAB, OWN, 'oin: "00000099000000001000"', "oin: null", "connection_organisation.oin", "filled in"),
+    (LAB, OWN, 'oin: "00000099000000001000"', "oni: '00000099000000001000'", "connection_organisation.oni", "nearest known one is 'oin'"),
+    (LAB, OWN, 'oin: "00000099000000002000"', 'oin: "00000099000000001000"', "connection_partner.oin", "organisation's own"),
+    (LAB, OWN, 'oin: "00000099000000002000"', 'oin: "00000098000000002000"', "connection_partner.oin", "no register"),
+    (LAB, OWN, "name: Gemeente Voorbeeldstad", "name: ''", "connection_organisation.name", "at least 1"),
+    (LAB, OWN, "name: Gemeente Voorbeeldstad", "name: TODO", "connection_organisation.name", "filled in"),
+    (LAB, OWN, "name: Gemeente Voorbeeldstad", "name: [Gemeente]", "connection_organisation.name", "between quotes"),
+    (LAB, OWN, "connection_kind: government", "connection_kind: leverancier", "connection_kind", "'leverancier'"),
+    (LAB, OWN, "connection_kind: government", "connection_kind: Government", "connection_kind", "'Government'"),
+    (LAB, OWN, "connection_kind: government\n", "", "connection_kind", "is not set"),
+    (LAB, OWN, "connection_name: lab", "connection_nmae: lab", "connection_nmae", "nearest known one is 'name'"),
+    (LAB, OWN, "connection_name: lab", "connection_name: Mijn Lab", "connection_name", "'Mijn Lab'"),
+    (LAB, OWN, "connection_name: lab", "connection_name: 12", "connection_name", "'12'"),
+    (LAB, OWN, "connection_name: lab", "connection_name: ../lab", "connection_name", "'../lab'"),
+    (LAB, OWN, "connection_network: internet", "connection_network: netwerk", "connection_network", "diginetwerk"),
+    (LAB, OWN, "connection_network: internet", "connection_network: true", "connection_network", "'True'"),
+    (LAB, OWN, "connection_message_stream: mo-bericht", "connection_message_stream: StUF", "connection_message_stream", "'StUF'"),
+    (LAB, OWN, "connection_environment: lab", "connection_environment: productie", "connection_environment", "production"),
+    (LAB, OWN, "connection_environment: lab", "connection_environment: production", "connection_organisation.oin", "test OIN"),
+    (LAB, OWN, "connection_environment: lab", "connection_environment: preprod", "connection_partner.oin", "only where the partner asked"),
+    (LAB, OWN, "connection_environment: lab", "connection_environment: preprod", "connection_inbound_address", "RFC 5737"),
+    (LAB, OWN, "connection_environment: lab", "connection_environment: preprod", "connection_zones.dmz.network", "RFC 5737"),
+    (LAB, OWN, "connection_environment: lab", "connection_environment: preprod", "connection_partner.inbound_addresses.0", "RFC 5737"),
+    (LAB, OWN, "connection_environment: lab", "connection_environment: preprod", "connection_endpoint", "RFC 6761"),
+    (LAB, OWN, "connection_environment: lab", "connection_environment: preprod", "connection_contacts.tester.email", "RFC 6761"),
+    (LAB, OWN, "connection_environment: lab", "connection_environment: compliance", "connection_partner.endpoint", "RFC 6761"),
+    (PREPROD, CUSTOMER, "connection_example: true", "connection_example: maybe", "connection_example", "boolean"),
+    (PREPROD, CUSTOMER, "connection_example: true", "connection_exmaple: true", "connection_exmaple", "nearest known one is 'example'"),
+    (PREPROD, f"{CUSTOMER} > {SHARED}", "connection_example: true", "connection_example: false", "connection_partner.outbound_addresses.0", "RFC 5737"),
+    (PREPROD, f"{CUSTOMER} > {OWN}", "connection_example: true", "connection_example: false", "connection_certificates.organisation", "is not there"),
+    (PRODUCTION, f"{CUSTOMER} > {SHARED}", "connection_kind: government", "connection_kind: vendor", "connection_environment", "never be 'production'"),
+    (PRODUCTION, CUSTOMER, 'oin: "00000001999991000000"', 'oin: "00000099999991000000"', "connection_organisation.oin", "never allowed in production"),
+    (VENDOR, CUSTOMER, 'oin: "00000003999999990000"', 'oin: "00000004999999990000"', "connection_organisation.oin", "no HRN"),
+    (VENDOR, SHARED, "connection_environment: preprod", "connection_environment: production", "connection_environment", "never be 'production'"),
+    (VENDOR, f"{SHARED} > {OWN}", "connection_environment: preprod", "connection_environment: production",
+     "connection_test_certificates_allowed", "production never takes"),
+    (VENDOR, OWN, "reason: the partner asked", "reden: the partner asked", "connection_test_certificates_allowed.reden", "known are reason"),
+    (VENDOR, OWN, "reason: the partner asked the vendor to connect with a TRIAL certificate until its own is issued", "reason: ja",
+     "connection_test_certificates_allowed.reason", "at least 10"),
+    # Endpoints
+    (LAB, OWN, "https://ebms.voorbeeldstad.test/ebms", "http://ebms.voorbeeldstad.test/ebms", "connection_endpoint", "https"),
+    (LAB, OWN, "https://ebms.voorbeeldstad.test/ebms", "ebms.voorbeeldstad.test/ebms", "connection_endpoint", "https"),
+    (LAB, OWN, "https://ebms.voorbeeldstad.test/ebms", "https://203.0.113.10/ebms", "connection_endpoint", "names a host"),
+    (LAB, OWN, "https://ebms.voorbeeldstad.test/ebms", "https://ebms/ebms", "connection_endpoint", "fully qualified"),
+    (LAB, OWN, "https://ebms.voorbeeldstad.test/ebms", "https://voorbeeldstad.test/ebms", "connection_endpoint", "a domain that is not ours"),
+    (LAB, OWN, "https://ebms.voorbeeldstad.test/ebms", "https://ebms.voorbeeldstad.test:8443/ebms", "connection_endpoint", "443"),
+    (LAB, OWN, "https://ebms.voorbeeldstad.test/ebms", "https://ebms.voorbeeldstad.test:poort/ebms", "connection_endpoint", "port"),
+    (LAB, OWN, "https://ebms.voorbeeldstad.test/ebms", "https://ebms.voorbeeldstad.test", "connection_endpoint", "no path"),
+    (LAB, OWN, "https://ebms.voorbeeldstad.test/ebms", "https://ebms.voorbeeldstad.test/ebms?x=1", "connection_endpoint", "more than host"),
+    (LAB, OWN, "https://ebms.voorbeeldstad.test/ebms", "https://jan@ebms.voorbeeldstad.test/ebms", "connection_endpoint", "more than host"),
+    (LAB, OWN, "https://ebms.voorbeeldstad.test/ebms", "https://ebms_1.voorbeeldstad.test/ebms", "connection_endpoint", "fully qualified"),
+    (LAB, OWN, "https://ebms.voorbeeldstad.test/ebms", "https://[::1/ebms", "connection_endpoint", "'https://[::1/ebms'"),
+    (LAB, OWN, "https://ebms.voorbeeldstad.test/ebms", "https:///ebms", "connection_endpoint", "fully qualified"),
+    (LAB, OWN, "https://ebms.mijnoverheid.test/ebms", "http://ebms.mijnoverheid.test/ebms", "connection_partner.endpoint", "https"),
+    (LAB, OWN, "https://ebms.mijnoverheid.test/ebms", "https://ebms.voorbeeldstad.test/ebms", "connection_partner.endpoint", "our own endpoint"),
+    (LAB, OWN, "  endpoint: https://ebms.mijnoverheid.test/ebms\n", "", "connection_partner.endpoint", "is not set"),
+    # Addresses and zones
+    (LAB, OWN, "connection_inbound_address: 203.0.113.10", "connection_inbound_address: 203.0.113.300", "connection_inbound_address", "203.0.113.300"),
+    (LAB, OWN, "connection_inbound_address: 203.0.113.10", "connection_inbound_address: null", "connection_inbound_address", "filled in"),
+    (LAB, OWN, "connection_inbound_address: 203.0.113.10", "connection_inbound_address: 'TODO: from the operator'", "connection_inbound_address", "from the operator"),
+    (LAB, OWN, "connection_inbound_address: 203.0.113.10\n", "", "connection_inbound_address", "is not set"),
+    (LAB, OWN, "connection_inbound_address: 203.0.113.10", "connection_inbound_address: 192.0.2.10", "connection_inbound_address", "lies outside"),
+    (LAB, f"{OWN} > {HOSTS}", "connection_inbound_address: 203.0.113.10", "connection_inbound_address: 203.0.113.1", "fw: connection_addresses.external", "already taken"),
+    (LAB, OWN, "connection_inbound_address: 203.0.113.10", "connection_inbound_address: '2001:db8::1'", "connection_inbound_address", "2001:db8::1"),
+    (LAB, OWN, "connection_outbound_address: 203.0.113.11", "connection_outbound_address: 203.0.113.10", "connection_outbound_address", "inbound address as well"),
+    (LAB, OWN, "connection_outbound_address: 203.0.113.11", "connection_outbound_address: fw", "connection_outbound_address", "'fw'"),
+    (LAB, OWN, "  inbound_addresses: [203.0.113.100]", "  inbound_addresses: [0.0.0.0/0]", "connection_partner.inbound_addresses.0", "4294967296 addresses"),
+    (LAB, OWN, "  outbound_addresses: [203.0.113.100]", "  outbound_addresses: [128.0.0.0/1]", "connection_partner.outbound_addresses.0", "wider than /16"),
+    (LAB, OWN, "  outbound_addresses: [203.0.113.100]", "  outbound_addresses: [203.0.113.100/24]", "connection_partner.outbound_addresses.0", "host bits"),
+    (LAB, OWN, "  outbound_addresses: [203.0.113.100]", "  outbound_addresses: [mijnoverheid]", "connection_partner.outbound_addresses.0", "'mijnoverheid'"),
+    (LAB, OWN, "  outbound_addresses: [203.0.113.100]", "  outbound_addresses: []", "connection_partner.outbound_addresses", "at least 1"),
+    (LAB, OWN, "  outbound_addresses: [203.0.113.100]", "  outbound_addresses: 203.0.113.100", "connection_partner.outbound_addresses", "a list is expected"),
+    (LAB, OWN, "  outbound_addresses: [203.0.113.100]", "  outbound_addresses: [192.0.2.0/28]", "connection_partner.outbound_addresses.0", "overlaps our zone 'dmz'"),
+    (LAB, OWN, "  outbound_addresses: [203.0.113.100]", "  outbound_addresses: [203.0.113.8/29]", "connection_partner.outbound_addresses.0", "our own inbound"),
+    (LAB, OWN, "  outbound_addresses: [203.0.113.100]", "  outbound_addresses: [127.0.0.1]", "connection_partner.outbound_addresses.0", "loopback"),
+    (LAB, OWN, "  outbound_addresses: [203.0.113.100]", "  outbond_addresses: [203.0.113.100]", "connection_partner.outbond_addresses", "'outbound_addresses'"),
+    (PREPROD, SHARED, "inbound_addresses: [198.51.100.0/28]", "inbound_addresses: [10.9.0.0/28]", "connection_partner.inbound_addresses.0", "is private"),
+    (LAB, OWN, "192.0.2.0/24", "192.0.2.1/24", "connection_zones.dmz.network", "host bits"),
+    (LAB, OWN, "192.0.2.0/24", "192.0.2.0/33", "connection_zones.dmz.network", "'192.0.2.0/33'"),
+    (LAB, OWN, "198.51.100.64/26", "198.51.100.0/25", "connection_zones.data.network", "overlaps"),
+    (LAB, OWN, "  external: {network", "  buiten: {network", "connection_zones", "no zone is named 'external'"),
+    (LAB, f"{OWN} > {HOSTS}", "  dmz: {network: 192.0.2.0/24}\n", "", "lb: connection_addresses.dmz", "zone 'dmz' is not declared"),
+    (LAB, OWN, "  dmz: {network: 192.0.2.0/24}", "  DMZ 1: {network: 192.0.2.0/24}", "connection_zones.DMZ 1", "DMZ 1"),
+    (LAB, OWN, "  dmz: {network: 192.0.2.0/24}", "  dmz: {netwerk: 192.0.2.0/24}", "connection_zones.dmz.netwerk", "nearest known one is 'network'"),
+    (LAB, OWN, "  dmz: {network: 192.0.2.0/24}", "  dmz: 192.0.2.0/24", "connection_zones.dmz", "'192.0.2.0/24'"),
+    (LAB, HOSTS, "data: 198.51.100.70", "dta: 198.51.100.70", "db: connection_addresses.dta", "zone 'dta' is not declared"),
+    (LAB, HOSTS, "data: 198.51.100.70", "data: 192.0.2.70", "db: connection_addresses.data", "lies outside"),
+    (LAB, HOSTS, "data: 198.51.100.70", "data: 198.51.100.127", "db: connection_addresses.data", "broadcast"),
+    (LAB, HOSTS, "data: 198.51.100.70", "data: db.test", "db: connection_addresses.data", "'db.test'"),
+    (LAB, HOSTS, "data: 198.51.100.70", "data: TODO", "db: connection_addresses.data", "filled in"),
+    (LAB, HOSTS, "data: 198.51.100.70", "data: 198.51.100.65", "db: connection_addresses.data", "already taken"),
+    (LAB, HOSTS, "data: 198.51.100.70", "data: 198.51.100.70\n            application: 198.51.100.30", "db: connection_addresses", "only the firewall"),
+    (LAB, HOSTS, "application: 198.51.100.12", "application: 198.51.100.11", "adapter-2: connection_addresses.application", "already taken"),
+    (LAB, HOSTS, "            dmz: 192.0.2.1\n", "", "fw: connection_addresses", "no address in zone 'dmz'"),
+    (LAB, HOSTS, "          connection_addresses:\n            data: 198.51.100.70\n", "", "db: connection_addresses", "has an address"),
+    (LAB, HOSTS, "connection_addresses:\n            data: 198.51.100.70", "connection_adresses:\n            data: 198.51.100.70", "connection_adresses", "nearest known name"),
+    (LAB, HOSTS, "connection_addresses:\n            data: 198.51.100.70", "connection_addresses: 198.51.100.70", "db: connection_addresses", "'198.51.100.70'"),
+    (LAB, HOSTS, "            data: 198.51.100.70", "            data: 198.51.100.70\n          connection_network: diginetwerk", "connection_network", "differs between hosts"),
+    (LAB, HOSTS, "            data: 198.51.100.70", "            data: 198.51.100.70\n          connection_ports: {ebms: 9443}", "connection_ports", "differs between hosts"),
+    # Groups and hosts
+    (LAB, HOSTS, "    load_balancer:\n", "    loadbalancer:\n", "group loadbalancer", "nearest is 'load_balancer'"),
+    (LAB, HOSTS, "    adapter:\n", "    adapters:\n", "group adapters", "nearest is 'adapter'"),
+    (LAB, HOSTS, "    database:\n", "    databse:\n", "group databse", "nearest is 'database'"),
+    (LAB, HOSTS, "    firewall:\n", "    muur:\n", "fw: group", "no group that is a component"),
+    (LAB, HOSTS, "    management:\n", "    beheer:\n", "controller: group", "no group that is a component"),
+    (LAB, HOSTS, "        ns:\n          connection_addresses:\n            dmz: 192.0.2.53\n", "", "hosts", "group 'name_server' holds none"),
+    (LAB, HOSTS, "        adapter-2:\n", "        adapter_2:\n", "adapter_2: group", "adapter_2"),
+    (LAB, HOSTS, "        adapter-2:\n", "        dmz:\n", "dmz: group", "name of a zone"),
+    (LAB, HOSTS, "        app:\n", "        12:\n", "group application", "between quotes"),
+    (LAB, HOSTS, "        app:\n          connection_addresses:\n            application: 198.51.100.20\n", "        - app\n", "group application", "a list as hosts"),
+    (LAB, HOSTS, "        app:\n          connection_addresses:\n            application: 198.51.100.20\n", "        app: 198.51.100.20\n", "app", "is a text"),
+    (LAB, HOSTS, "    application:\n      hosts:\n", "    application:\n      host:\n", "group application", "has 'host'"),
+    (LAB, HOSTS, "all:\n  children:\n", "all:\n  childern:\n", "group all", "has 'childern'"),
+    (LAB, HOSTS, "    database:\n      hosts:\n", "    database:\n      children: {adapter: {children: {database: }}}\n      hosts:\n", "group adapter", "its own child"),
+    (LAB, HOSTS, "    database:\n      hosts:\n        db:\n", "    database:\n      hosts:\n        db-2:\n          connection_addresses: {data: 198.51.100.71}\n        db:\n", "hosts", "holds db-2, db"),
+    (PREPROD, HOSTS, "    application:\n", "    partner:\n", "zaaksysteem-preprod: group", "someone else's"),
+    # Contacts
+    (LAB, OWN, "email: tester@voorbeeldstad.test", "email: tester", "connection_contacts.tester.email", "'tester'"),
+    (LAB, OWN, 'phone: "+31 70 000 00 04"', "phone: 31700000004", "connection_contacts.tester.phone", "between quotes"),
+    (LAB, OWN, 'phone: "+31 70 000 00 04"', "phone: bellen", "connection_contacts.tester.phone", "'bellen'"),
+    (LAB, OWN, "  tester: {name", "  testers: {name", "connection_contacts.testers", "nearest known one is 'tester'"),
+    (LAB, OWN, "email: servicecentrum@mijnoverheid.test", "e-mail: servicecentrum@mijnoverheid.test", "connection_partner.contact.e-mail", "nearest known one is 'email'"),
+    (PREPROD, CUSTOMER, "email: tester@voorbeeldgemeente.example", "email: TODO", "connection_contacts.tester.email", "filled in"),
+    # CPA
+    (LAB, OWN, "id: MIJNOVERHEID-LZ-LAB_00000099000000001000-00000099000000002000_0001", "id: MIJN OVERHEID", "connection_cpa.id", "'MIJN OVERHEID'"),
+    (LAB, OWN, "id: MIJNOVERHEID-LZ-LAB_00000099000000001000-00000099000000002000_0001", "id: ../cpa", "connection_cpa.id", "'../cpa'"),
+    (LAB, OWN, 'end: "2028', 'end: "2025', "connection_cpa.end", "not after start"),
+    (LAB, OWN, 'end: "2028', 'end: "2058', "connection_cpa.end", "over ten years"),
+    (LAB, OWN, 'end: "2028-01-01T00:00:00Z"', 'end: "2028-01-01T00:00:00"', "connection_cpa.end", "timezone"),
+    (LAB, OWN, 'end: "2028-01-01T00:00:00Z"', "end: morgen", "connection_cpa.end", "'morgen'"),
+    (LAB, OWN, 'end: "2028-01-01T00:00:00Z"', "end: 2028-02-31T00:00:00Z", "file", "day is out of range"),
+    (LAB, OWN, 'end: "2028-01-01T00:00:00Z"', "end: TODO", "connection_cpa.end", "filled in"),
+    (LAB, OWN, "profile: osb-rm", "profile: osb-xx", "connection_cpa.profile", "osb-rm-s"),
+    (LAB, OWN, "profile: osb-rm", "profile: osb-be\n  retries: {count: 3}", "connection_cpa.retries", "best effort"),
+    (LAB, OWN, "profile: osb-rm", "profile: osb-be\n  sync_reply: true", "connection_cpa.sync_reply", "best effort"),
+    (LAB, OWN, "profile: osb-rm", "profile: osb-rm\n  retries: {count: 30}", "connection_cpa.retries.persist_duration", "shorter than"),
+    (LAB, OWN, "profile: osb-rm", "profile: osb-rm\n  retries: {count: -1}", "connection_cpa.retries.count", "greater than or equal to 0"),
+    (LAB, OWN, "profile: osb-rm", "profile: osb-rm\n  retries: {interval: PT0S}", "connection_cpa.retries.interval", "greater than"),
+    (LAB, OWN, "profile: osb-rm", "profile: osb-rm\n  retries: {interval: soms}", "connection_cpa.retries.interval", "'soms'"),
+    (LAB, OWN, "profile: osb-rm", "profile: osb-rm\n  retry: {count: 8}", "connection_cpa.retry", "nearest known one is 'retries'"),
+    (PREPROD, OWN, "profile: osb-rm", "profile: osb-rm\n  retries: {count: 2, interval: PT5M}", "connection_cpa.retries", "outlast an outage"),
+    (LAB, OWN, "{name: foutbericht, sender: SP}", "{name: foutbericht, sender: XX}", "connection_cpa.service.actions.1.sender", "'XX'"),
+    (LAB, OWN, "{name: foutbericht, sender: SP}", "{name: fout bericht, sender: SP}", "connection_cpa.service.actions.1.name", "'fout bericht'"),
+    (LAB, OWN, "{name: foutbericht, sender: SP}", "{name: zaakbericht, sender: SR}", "connection_cpa.service.actions.1.name", "stands twice"),
+    (LAB, OWN, "name: MIJNOVERHEID.ebMS.LZ.1.0", "name: TODO from Logius", "connection_cpa.service.name", "from Logius"),
+    (PREPROD, OWN, "connection_sender_id: AFZ-VOORBEELD-0101", "connection_sender_id: TODO", "connection_sender_id", "filled in"),
+    (PREPROD, OWN, "connection_sender_id: AFZ-VOORBEELD-0101\n", "", "connection_sender_id", "afzenderID"),
+    (PREPROD, OWN, "connection_sender_id: AFZ-VOORBEELD-0101", "connection_sender_id: AFZ 1", "connection_sender_id", "'AFZ 1'"),
+    (PREPROD, SHARED, "  name: MijnOverheid (preproductie)", "  name: MijnOverheid\n  party_id_type: urn:cv:oin", "connection_partner.party_id_type", "urn:osb:oin"),
+    (LAB, OWN, '  partner: "{{ inventory_dir }}', '  partners: "{{ inventory_dir }}', "connection_certificates.partners", "nearest known one is 'partner'"),
+    # Flows and ports
+    (LAB, OWN, "destination: mijnoverheid", "destination: nergens", "connection_extra_flows.0.destination", "neither a host"),
+    (LAB, OWN, "destination: mijnoverheid", "destination: controller", "connection_extra_flows.0.destination", "the source as well"),
+    (LAB, OWN, "source: controller\n    destination: mijnoverheid", "source: external\n    destination: management", "connection_extra_flows.0.destination", "opens management"),
+    (LAB, OWN, "source: controller\n    destination: mijnoverheid", "source: mijnoverheid\n    destination: controller", "connection_extra_flows.0.destination", "opens management"),
+    (LAB, OWN, "    port: 22\n", "    port: 0\n", "connection_extra_flows.0.port", "greater than or equal to 1"),
+    (LAB, OWN, "    port: 22\n", "    port: 70000\n", "connection_extra_flows.0.port", "65535"),
+    (LAB, OWN, "    port: 22\n", "    port: ssh\n", "connection_extra_flows.0.port", "'ssh'"),
+    (LAB, OWN, "    port: 22\n", "    port: true\n", "connection_extra_flows.0.port", "'True'"),
+    (LAB, OWN, "    port: 22\n", "    port: 99999999999999999999999999\n", "connection_extra_flows.0.port", "65535"),
+    (LAB, OWN, "    port: 22\n", "    port: 22\n    protocol: icmp\n", "connection_extra_flows.0.protocol", "'icmp'"),
+    (LAB, OWN, "    reason: the lab itself operates its partner, over the same firewall as everything else\n", "", "connection_extra_flows.0.reason", "is not set"),
+    (LAB, OWN, "reason: the lab itself operates its partner, over the same firewall as everything else", "reason: nodig", "connection_extra_flows.0.reason", "at least 10"),
+    (LAB, OWN, "connection_network: internet", "connection_network: internet\nconnection_ports: {rest: 8443}", "connection_ports.rest", "used twice"),
+    (LAB, OWN, "connection_network: internet", "connection_network: internet\nconnection_ports: {health: 8080}", "connection_ports.health", "used twice"),
+    (LAB, OWN, "connection_network: internet", "connection_network: internet\nconnection_ports: {ebms: 22}", "connection_ports.ebms", "used twice"),
+    (LAB, OWN, "connection_network: internet", "connection_network: internet\nconnection_ports: {databse: 5433}", "connection_ports.databse", "nearest known one is 'database'"),
+    # Between environments
+    (PREPROD, SHARED, "connection_environment: preprod", "connection_environment: production", "connection_environment", "as well"),
+    (PREPROD, OWN, "connection_inbound_address: 203.0.113.42", "connection_inbound_address: 203.0.113.10", "connection_inbound_address", "share no address"),
+    (PREPROD, HOSTS, "{application: 10.21.2.11}", "{application: 10.20.2.11}", "adapter-preprod-1: connection_addresses.application", "share no address"),
+    (PREPROD, OWN, "https://ebms.preprod.voorbeeldgemeente.example/ebms", "https://ebms.voorbeeldgemeente.example/ebms", "connection_endpoint", "share no endpoint"),
+    (PREPROD, OWN, '"{{ inventory_dir }}/certificates/organisation.pem"', '"{{ inventory_dir }}/../production/certificates/organisation.pem"',
+     "connection_certificates.organisation", "share no certificate"),
+    (PREPROD, OWN, "id: MIJNOVERHEID-LZ-VOORBEELD-PREPROD_00000001999991000000-00000004999999001000_0001",
+     "id: MIJNOVERHEID-LZ-VOORBEELD-PRODUCTION_00000001999991000000-00000004999999002000_0001", "connection_cpa.id", "share no CPA"),
+    # Templates
+    (LAB, OWN, "name: Gemeente Voorbeeldstad", 'name: "{{ onbekend }}"', "connection_organisation", "onbekend"),
+    (LAB, OWN, "connection_name: lab", 'connection_name: "{{ onbekend | lower }}"', "connection_name", "onbekend"),
+    (LAB, OWN, "connection_name: lab", 'connection_name: "{{ connection_name }}"', "connection_name", "can't be filled in"),
+    (LAB, OWN, "connection_name: lab", 'connection_name: "{{ lab_a }}"\nlab_a: "{{ connection_name }}"', "connection_name", "can't be filled in"),
+    (LAB, OWN, "connection_name: lab", 'connection_name: "{{ 1 +"', "connection_name", "can't be filled in"),
+    (LAB, OWN, "connection_name: lab", 'connection_name: "{{ inventory_hostname }}"', "connection_name", "differs between hosts"),
+    (LAB, OWN, "connection_name: lab", "connection_name: {{ naam }}", "file", "quote"),
+    # YAML
+    (LAB, OWN, "connection_name: lab\n", "connection_name: lab\nconnection_name: lab2\n", "file", "stands there twice"),
+    (LAB, OWN, "  oin: \"00000099000000001000\"", "  oin: \"00000099000000001000\"\n  oin: '1'", "file", "stands there twice"),
+    (LAB, HOSTS, "    database:\n", "    adapter:\n      hosts: {}\n    database:\n", "file", "stands there twice"),
+    (LAB, OWN, "connection_organisation:\n  name", "connection_organisation:\n\tname", "file", "tab"),
+    (LAB, OWN, "connection_zones:\n", "connection_zones: [\n", "file", "correct it"),
+    (LAB, OWN, "connection_kind: government", "connection_kind: 'government", "file", "correct it"),
+    (LAB, OWN, "connection_kind: government", "connection_kind: !!python/object/apply:os.system [id]", "file", "tag"),
+    (LAB, OWN, "connection_kind: government", "connection_kind: !geheim x", "file", "!geheim"),
+    (LAB, OWN, "connection_kind: government", "connection_kind: *anker", "file", "undefined alias"),
+    (LAB, OWN, "connection_kind: government", "connection_kind: government\n---", "file", "more than one document"),
+    (LAB, OWN, "connection_kind: government", "connection_kind: &k [*k]", "file", "has no end"),
+    (LAB, OWN, "connection_kind: government", "connection_kind: !vault |\n  $ANSIBLE_VAULT;1.1;AES256\n  6162", "connection_kind", "encrypted with Ansible Vault"),
+    (LAB, HOSTS, "data: 198.51.100.70", "data: !vault |\n              $ANSIBLE_VAULT;1.1;AES256\n              6162", "connection_addresses.data", "encrypted with Ansible Vault"),
+]  # fmt: skip
+
+_WHOLE: list[tuple[str, str, str, str, str, Callable[[Path], None]]] = [
+    ("no hosts.yml", LAB, ".", HOSTS, "is not there", _without(HOSTS)),
+    ("hosts.yml is a folder", LAB, HOSTS, "file", "is a directory", _as_folder(HOSTS)),
+    ("hosts.yml is a broken link", LAB, HOSTS, "file", "is not there", _linked(HOSTS, "nergens.yml")),
+    ("hosts.yml links to itself", LAB, HOSTS, "file", "can't be read", _linked(HOSTS, HOSTS)),
+    ("hosts.yml is empty", LAB, HOSTS, "groups", "holds nothing", written(HOSTS, b"")),
+    ("hosts.yml is a list", LAB, HOSTS, "groups", "holds a list", written(HOSTS, b"- fw\n")),
+    ("hosts.yml is a text", LAB, HOSTS, "groups", "holds a text", written(HOSTS, b"fw\n")),
+    ("hosts.yml has no hosts", LAB, HOSTS, "hosts", "are none", written(HOSTS, b"all: {}\n")),
+    ("hosts.yml is an INI file", LAB, HOSTS, "groups", "holds a list", written(HOSTS, b"[adapter]\n")),
+    ("variables are a list", LAB, OWN, "file", "holds a list", written(OWN, b"- connection_name: lab\n")),
+    ("variables are a text", LAB, OWN, "file", "holds a text", written(OWN, b"lab\n")),
+    ("variables are empty", LAB, HOSTS, "connection_name", "is not set", written(OWN, b"")),
+    ("no variables", LAB, HOSTS, "connection_cpa", "is not set", _without("group_vars")),
+    ("a shared file is gone", PREPROD, SHARED, "file", "is a link to", lambda folder: (folder.parents[1] / "shared/example-preprod.yml").unlink()),
+    ("UTF-16", LAB, OWN, "file", "UTF-16", _recoded(OWN, "utf-16")),
+    ("Latin-1", LAB, OWN, "file", "no UTF-8", _recoded(OWN, "latin-1")),
+    ("NUL byte", LAB, OWN, "file", "control character", added(OWN, "connection_x: a\0b\n")),
+    ("NUL byte in hosts.yml", LAB, HOSTS, "file", "control character", added(HOSTS, "\0")),
+    ("binary", LAB, OWN, "file", "no UTF-8", written(OWN, bytes(range(128, 256)))),
+    ("number of 5,000 digits", LAB, OWN, "file", "thousands of digits", added(OWN, f"connection_x: {'9' * 5000}\n")),
+    ("aliases bomb", LAB, "group_vars/all/bomb.yml", "file", "by its aliases", written("group_vars/all/bomb.yml", _bomb())),
+    ("merging bomb", LAB, "group_vars/all/bomb.yml", "file", "by merging", written("group_vars/all/bomb.yml", _merge_bomb())),
+    ("nested lists", LAB, "group_vars/all/deep.yml", "file", "levels deep", written("group_vars/all/deep.yml", b"x: " + b"[" * 200_000)),
+    ("nested dashes", LAB, "group_vars/all/deep.yml", "file", "levels deep", written("group_vars/all/deep.yml", b"- " * 100_000 + b"x")),
+    ("file of 2 MB", LAB, "group_vars/all/long.yml", "file", "longer than", written("group_vars/all/long.yml", b"# x\n" * 500_000)),
+    ("variables vaulted whole", LAB, HOSTS, "connection_name", "is encrypted", written(OWN, b"$ANSIBLE_VAULT;1.1;AES256\n6162\n")),
+    ("template asks for a vaulted secret", PREPROD, OWN, "connection_name", "can't be filled in", added(OWN, 'connection_name: "{{ secret_rest_password }}"\n')),
+    ("secret in clear", PREPROD, SECRETS, "secret_rest_password", "stands there in clear", written(SECRETS, b"secret_rest_password: geheim\n")),
+    ("secret is a number", PREPROD, SECRETS, "secret_rest_password", "stands there in clear", written(SECRETS, b"secret_rest_password: 1234\n")),
+    ("secret from a file in clear", PREPROD, SECRETS, "secret_rest_password", "stands there in clear",
+     written(SECRETS, b"secret_rest_password: \"{{ lookup('file', 'wachtwoord.txt') }}\"\n")),
+    ("secret by way of another in clear", PREPROD, SECRETS, "secret_rest_password", "stands there in clear",
+     written(SECRETS, b'secret_rest_password: "{{ wachtwoord }}"\nwachtwoord: geheim\n')),
+    ("secret to be filled in", PREPROD, SECRETS, "secret_rest_password", "filled in", written(SECRETS, b"secret_rest_password: TODO\n")),
+    ("secrets of production", PREPROD, SECRETS, "secret_rest_password", "share no secret", _copied_from(PRODUCTION, SECRETS)),
+    ("hosts of production", PREPROD, HOSTS, "adapter-productie-1: connection_addresses.application", "share no address", _copied_from(PRODUCTION, HOSTS)),
+    ("host variables in a folder of their own", LAB, "host_vars/db.yml", "db: connection_addresses.data", "lies outside",
+     written("host_vars/db.yml", b"connection_addresses: {data: 192.0.2.70}\n")),
+    ("variable of one group", LAB, "group_vars/adapter.yml", "connection_network", "differs between hosts",
+     written("group_vars/adapter.yml", b"connection_network: diginetwerk\n")),
+    ("typing error in a group's variables", LAB, "group_vars/adapter.yml", "connection_port", "differs between hosts",
+     written("group_vars/adapter.yml", b"connection_port: 1\n")),
+]  # fmt: skip
+
+MUTATIONS = [
+    *(
+        Mutation(f"{base} {variable}: {new.strip() or 'left out'} {words}"[:120], base, file.split(" > ")[-1], variable, words,
+                 replaced(file.split(" > ")[0], old, new))
+        for base, file, old, new, variable, words in _ROWS
+    ),
+    *(Mutation(name, base, file, variable, words, apply) for name, base, file, variable, words, apply in _WHOLE),
+]  # fmt: skip

@@ -1,0 +1,224 @@
+"""A new customer passes its check but for the blanks that are told, and nothing is ever half there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.parsing.vault import FileVaultSecret, VaultLib
+
+from aansluitkit.connection import Environment, Kind, examine, load_connection
+from aansluitkit.errors import KitError
+from aansluitkit.fleet import new
+from aansluitkit.fleet.survey import find, survey
+
+from .conftest import Customer, change, fill
+
+VENDOR = {Environment.PREPROD: "https://ebms.klant-201.nl/ebms"}
+GOVERNMENT = {**VENDOR, Environment.PRODUCTION: "https://ebms.productie.klant-201.nl/ebms"}
+
+
+BLANKS = {
+    "connection_certificates.organisation",
+    "connection_certificates.partner",
+    "connection_sender_id",
+    "connection_cpa.service.name",
+}
+
+
+def order(kind: Kind = Kind.VENDOR, **fields: object) -> new.Order:
+    endpoints = VENDOR if kind is Kind.VENDOR else GOVERNMENT
+    oin = "00000003123456780000" if kind is Kind.VENDOR else "00000001123456789000"
+    return new.Order(
+        **{"name": "klant-201", "kind": kind, "organisation": "Klant", "oin": oin, "endpoints": endpoints, **fields}
+    )  # type: ignore[arg-type]
+
+
+def variables(file: Path) -> dict[str, Any]:
+    """The variables of ``file``, secrets as they are encrypted."""
+
+    class Loader(yaml.SafeLoader):
+        pass
+
+    Loader.add_constructor("!vault", lambda loader, node: loader.construct_scalar(node))
+    read: dict[str, Any] = yaml.load(file.read_text(), Loader)  # noqa: S506 - a SafeLoader
+    return read
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_only_what_logius_sends_is_blank(root: Path, kind: Kind) -> None:
+    for inventory in new.make(order(kind), root):
+        found = examine(inventory)
+        assert found.problems == ()
+        assert {blank.variable for blank in found.blanks} == BLANKS
+
+
+def test_a_vendor_gets_no_production() -> None:
+    assert new.environments_of(Kind.VENDOR) == (Environment.PREPROD,)
+    assert new.environments_of(Kind.GOVERNMENT) == (Environment.PREPROD, Environment.PRODUCTION)
+
+
+def test_shared_defaults_are_linked_and_not_repeated(root: Path) -> None:
+    [inventory] = new.make(order(), root)
+    folder = inventory / "group_vars/all"
+    assert (folder / "00-shared.yml").resolve() == root / "shared/all.yml"
+    assert (folder / "05-shared.yml").resolve() == root / "shared/preprod.yml"
+    shared = set(new.shared_defaults(root, Environment.PREPROD))
+    own = [*folder.glob("[!0-9]*.yml"), root / "klant-201/customer.yml"]
+    assert not shared & {name for file in own for name in variables(file)}
+
+
+def test_contacts_that_nobody_shares_are_blanks(root: Path) -> None:
+    text = (root / "shared/all.yml").read_text()
+    kept = text[: text.index("connection_contacts")] + text[text.index("new_inside_network") :]
+    (root / "shared/all.yml").write_text(kept)
+    [inventory] = new.make(order(), root)
+    assert "connection_contacts.signatory" in {blank.variable for blank in examine(inventory).blanks}
+
+
+def test_without_pools_addresses_are_blanks(root: Path) -> None:
+    text = (root / "shared/all.yml").read_text()
+    (root / "shared/all.yml").write_text(text[: text.index("new_inside_network")])
+    [inventory] = new.make(order(), root)
+    found = examine(inventory)
+    assert found.problems == ()
+    blanks = {blank.variable for blank in found.blanks}
+    assert {"connection_inbound_address", "connection_zones.data.network"} <= blanks
+    assert "preprod-db: connection_addresses.data" in blanks
+
+
+def test_the_environments_of_a_customer_share_no_address(root: Path, customer: Customer) -> None:
+    preprod, production = map(load_connection, customer("gemeente-1", 1))
+    addresses = [
+        {str(address) for host in one.hosts.values() for address in host.addresses.values()}
+        | {str(one.inbound_address), str(one.outbound_address)}
+        for one in (preprod, production)
+    ]
+    assert not addresses[0] & addresses[1]
+    assert not set(preprod.hosts) & set(production.hosts)
+
+
+def test_a_block_that_came_free_is_taken_again(root: Path, customer: Customer) -> None:
+    for number in range(3):
+        customer(f"klant-{number}", number, Kind.VENDOR)
+    first = load_connection(root / "klant-0/preprod").zones["dmz"]
+    for part in sorted((root / "klant-0").rglob("*"), reverse=True):
+        part.rmdir() if part.is_dir() and not part.is_symlink() else part.unlink()
+    (root / "klant-0").rmdir()
+    [inventory] = customer("klant-3", 3, Kind.VENDOR)
+    assert load_connection(inventory).zones["dmz"] == first
+
+
+@pytest.mark.parametrize(
+    ("pool", "words"),
+    [
+        ("new_inside_network: 10.64.0.0/22", "has no free addresses left"),
+        ("new_inside_network: 10.64.0.0/24", "smaller than /22"),
+        ("new_inside_network: tien", "is no network"),
+        ("new_external_network: 10.32.0.0/29", "has no free addresses left"),
+    ],
+)
+def test_a_pool_that_can_not_serve(root: Path, customer: Customer, pool: str, words: str) -> None:
+    customer("klant-1", 1, Kind.VENDOR)
+    file = root / "shared/all.yml"
+    old = next(line for line in file.read_text().splitlines() if line.startswith(pool.split(":", maxsplit=1)[0]))
+    change(file, old, pool)
+    with pytest.raises(KitError, match=words):
+        new.make(order(), root)
+    assert sorted(path.name for path in root.iterdir()) == ["klant-1", "shared"], "nothing half made is left"
+
+
+def test_secrets_are_in_the_vault(root: Path, tmp_path: Path) -> None:
+    made = [*new.make(order(Kind.GOVERNMENT), root)]
+    password = FileVaultSecret(filename=str(tmp_path / "vault-password"), loader=DataLoader())
+    password.load()
+    vault = VaultLib([("default", password)])
+    seen = set()
+    for inventory in made:
+        secrets = variables(inventory / "group_vars/all/secrets.yml")
+        assert list(secrets) == ["secret_database_password", "secret_rest_password"]
+        seen |= {vault.decrypt(secret) for secret in secrets.values()}
+    assert {len(secret) for secret in seen} == {40}
+    assert len(seen) == 4, "no environment shares a secret"
+
+
+def test_a_vault_password_that_is_not_there(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANSIBLE_VAULT_PASSWORD_FILE", str(root / "nowhere"))
+    with pytest.raises(KitError, match="ANSIBLE_VAULT_PASSWORD_FILE"):
+        new.make(order(), root)
+    assert [path.name for path in root.iterdir()] == ["shared"]
+
+
+@pytest.mark.parametrize("missing", ["all.yml", "preprod.yml"])
+def test_shared_defaults_are_needed(root: Path, missing: str) -> None:
+    (root / "shared" / missing).unlink()
+    with pytest.raises(KitError, match=f"shared/{missing} is not there"):
+        new.make(order(), root)
+    assert [path.name for path in root.iterdir()] == ["shared"]
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("Klant 201", "expected is a name of at most 63 small letters"),
+        ("../klant", "expected is a name of at most 63 small letters"),
+        ("-klant", "expected is a name of at most 63 small letters"),
+        ("klant-1", "nothing is overwritten"),
+        ("shared", "nothing is overwritten"),
+    ],
+)
+def test_names_that_are_refused(root: Path, customer: Customer, value: str, words: str) -> None:
+    customer("klant-1", 1, Kind.VENDOR)
+    with pytest.raises(ValueError, match=words):
+        new.accept_name(value, root)
+
+
+def test_oins_that_are_refused(root: Path, customer: Customer) -> None:
+    customer("gemeente-1", 1)
+    with pytest.raises(ValueError, match="19 characters"):
+        new.accept_oin("0000000112345678900", Kind.GOVERNMENT, root)
+    with pytest.raises(ValueError, match="is no HRN"):
+        new.accept_oin("00000002123456789000", Kind.VENDOR, root)
+    with pytest.raises(ValueError, match=r"is the OIN of .*gemeente-1 already"):
+        new.accept_oin("00000001000000001000", Kind.GOVERNMENT, root)
+
+
+@pytest.mark.parametrize("value", ["", "  ", "Gemeente {{ lookup('pipe', 'id') }}", "Gemeente {% x %}", "Klant\nB.V."])
+def test_organisations_that_are_refused(value: str) -> None:
+    with pytest.raises(ValueError, match="can't be an organisation's name"):
+        new.accept_organisation(value)
+
+
+@pytest.mark.parametrize("name", ["'s-Hertogenbosch", 'Klant "B.V."', "Súdwest-Fryslân: gemeente #1", "J&T <B.V.> \\"])
+def test_an_organisation_comes_back_as_it_was_given(root: Path, name: str) -> None:
+    [inventory] = new.make(order(organisation=new.accept_organisation(name)), root)
+    fill(inventory)
+    assert load_connection(inventory).organisation.name == name
+
+
+def test_endpoints(root: Path) -> None:
+    assert new.accept_endpoint("ebms.klant.nl") == "https://ebms.klant.nl/ebms"
+    assert new.accept_endpoint("https://ebms.klant.nl/anders") == "https://ebms.klant.nl/anders"
+    with pytest.raises(ValueError, match="is not https"):
+        new.accept_endpoint("http://ebms.klant.nl/ebms")
+    with pytest.raises(ValueError, match="names a host"):
+        new.accept_endpoint("10.1.2.3")
+
+
+def test_many_customers(root: Path, customer: Customer) -> None:
+    """Every one of them gets addresses that are its own."""
+    for number in range(60):
+        customer(f"klant-{number}", number, Kind.VENDOR)
+    entries = survey(find([root]))
+    assert len(entries) == 60
+    assert [problem for entry in entries for problem in entry.problems] == []
+
+
+def test_what_is_being_made_is_not_yet_an_inventory(root: Path, customer: Customer) -> None:
+    customer("klant-1", 1, Kind.VENDOR)
+    (root / ".klant-2.abc/preprod").mkdir(parents=True)
+    (root / ".klant-2.abc/preprod/hosts.yml").touch()
+    assert find([root]) == [root / "klant-1/preprod"]
