@@ -11,7 +11,6 @@ from aansluitkit.ebms.client import Client
 from aansluitkit.ebms.cpa import Cpa, Party, read_cpa
 from aansluitkit.ebms.errors import HopError
 from aansluitkit.ebms.message import (
-    CONTENT_TYPE,
     PING,
     STATUS_REQUEST,
     Message,
@@ -21,6 +20,7 @@ from aansluitkit.ebms.message import (
     read_message,
     request,
 )
+from aansluitkit.ebms.mime import CONTENT_TYPE
 from aansluitkit.ebms.store import Direction, Store
 
 _FIRST_PAUSE = 0.02

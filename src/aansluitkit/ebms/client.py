@@ -15,7 +15,8 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from aansluitkit.ebms.errors import HopError
-from aansluitkit.ebms.message import CONTENT_TYPE, SOAP_ACTION, fault_reason
+from aansluitkit.ebms.message import SOAP_ACTION, fault_reason
+from aansluitkit.ebms.mime import CONTENT_TYPE
 
 CONNECT_SECONDS = 10
 EXCHANGE_SECONDS = 60

@@ -13,9 +13,8 @@ from datetime import UTC, datetime
 
 from aansluitkit.ebms.certificates import oin_of
 from aansluitkit.ebms.cpa import Cpa, Party, read_cpa
-from aansluitkit.ebms.errors import MalformedError
+from aansluitkit.ebms.errors import ErrorListError, MalformedError
 from aansluitkit.ebms.message import (
-    CONTENT_TYPE,
     MESSAGE_ERROR,
     NOT_RECOGNIZED,
     PING,
@@ -33,6 +32,7 @@ from aansluitkit.ebms.message import (
     read_message,
     reply,
 )
+from aansluitkit.ebms.mime import CONTENT_TYPE
 from aansluitkit.ebms.store import Direction, Store
 
 log = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ class Handler:
             _check_soap_action(headers.get("SOAPAction"))
             message = read_message(headers.get("Content-Type", ""), body)
             cpa, sender, receiver = self._judge(message.header, certificate)
-        except (Refusal, MalformedError) as error:
+        except (Refusal, MalformedError, ErrorListError) as error:
             log.warning("refused a message: %s", error)
             return Response(500, fault(str(error)))
         log.info("received %s", told(message.header))
