@@ -5,17 +5,28 @@ Parties and services are ``type:value``; moments are in UTC, ISO 8601.
 
 from __future__ import annotations
 
+import base64
 import uuid
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
 from aansluitkit.ebms.messages import Filter, Kept
 from aansluitkit.ebms.mime import Payload
 from aansluitkit.ebms.sending import Wish
 
+
+def _decoded(value: object) -> bytes:
+    """Base64 in which every character counts, but for blanks and line ends."""
+    if not isinstance(value, str | bytes):
+        raise ValueError("base64 is expected")  # noqa: TRY004 - what pydantic reports
+    text = value.encode("ascii", "replace") if isinstance(value, str) else value
+    return base64.b64decode(b"".join(text.split()), validate=True)
+
+
+_Base64 = Annotated[bytes, BeforeValidator(_decoded), WithJsonSchema({"type": "string", "contentEncoding": "base64"})]
 # What may stand in a header of the message, and nothing that could end it.
 _Line = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
 _MediaType = Annotated[
@@ -64,7 +75,7 @@ class DataSource(_Body):
     name: _Line | None = None
     content_id: _Line | None = None
     content_type: _MediaType
-    content: Base64Bytes
+    content: _Base64
 
     def payload(self) -> Payload:
         """As it goes into a message, with a Content-ID of its own: one that is given may not be unique."""
@@ -195,8 +206,8 @@ class UrlMapping(_Body):
 class CertificateMapping(_Body):
     """Certificate ``destination`` stands for ``source`` of a CPA, or of every CPA; both are base64 of DER."""
 
-    source: Base64Bytes
-    destination: Base64Bytes
+    source: _Base64
+    destination: _Base64
     cpa_id: _Line | None = None
 
 

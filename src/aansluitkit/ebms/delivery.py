@@ -139,6 +139,8 @@ class Delivery:
     async def _later(self, task: Task, deadline: datetime) -> None:
         until = min(datetime.now(UTC) + task.interval, deadline)
         await asyncio.to_thread(self._store.messages.postpone, task, self._node, until)
+        pause = (until - datetime.now(UTC)).total_seconds()
+        asyncio.get_running_loop().call_later(max(pause, 0), self.wake)
 
     async def _settle(self, task: Task, state: State, problem: str | None = None) -> None:
         if await asyncio.to_thread(self._store.messages.settle, task.message_id, state, problem):

@@ -55,8 +55,8 @@ class Server:
         """
         tell_refusals()
         settings = self._settings
-        self._store = await asyncio.to_thread(open_store, settings.database, settings.database_password)
-        self._stack.callback(self._store.close)
+        self.store = await asyncio.to_thread(open_store, settings.database, settings.database_password)
+        self._stack.callback(self.store.close)
         ebms, rest = settings.ebms, settings.rest
         inbound = None
         if not ebms.offload:
@@ -75,20 +75,20 @@ class Server:
         """Put the parts together."""
         settings = self._settings
         self._security = Security()
-        replies = Replies(self._store, self._security)
-        self._delivery = Delivery(self._store, client, replies, settings.node, settings.delivery.parallel)
+        replies = Replies(self.store, self._security)
+        self._delivery = Delivery(self.store, client, replies, settings.node, settings.delivery.parallel)
         rules = Rules(settings.domain, settings.ebms.client_identity, Limits(body=settings.ebms.maximum_body_bytes))
-        self._handler = Handler(self._store, self._security, replies, rules)
+        self._handler = Handler(self.store, self._security, replies, rules)
         expires = valid_until(settings.ebms.certificate_file).timestamp()
-        self._metrics = Metrics(self._store.messages, expires)
+        self._metrics = Metrics(self.store.messages, expires)
 
     def _rest_application(self, client: Client) -> web.Application:
         settings = self._settings
-        asking = Asking(self._store, client, settings.domain, settings.pong_timeout_seconds)
-        sending = Sending(self._store, self._security, settings.domain)
+        asking = Asking(self.store, client, settings.domain, settings.pong_timeout_seconds)
+        sending = Sending(self.store, self._security, settings.domain)
         return rest_application(
-            Agreements(self._store),
-            Traffic(self._store, sending, asking, self._delivery.wake),
+            Agreements(self.store),
+            Traffic(self.store, sending, asking, self._delivery.wake),
             settings.rest.user,
             read_secret(settings.rest.password_file),
             settings.ebms.maximum_body_bytes,
@@ -152,7 +152,7 @@ class Server:
             return web.json_response({"status": "UP"})
 
         async def ready(_request: web.Request) -> web.Response:
-            problem = await asyncio.to_thread(_problem, self._store, self._settings.ebms.certificate_file)
+            problem = await asyncio.to_thread(_problem, self.store, self._settings.ebms.certificate_file)
             if self._delivery.idle_seconds > _STUCK_SECONDS:
                 problem = problem or "the worker that sends messages is stuck"
             state = {"status": "DOWN" if problem else "UP", **({"problem": problem} if problem else {})}
@@ -172,7 +172,7 @@ class Server:
         while True:
             try:
                 before = datetime.now(UTC) - timedelta(days=self._settings.retention_days)
-                await asyncio.to_thread(self._store.messages.forget, before)
+                await asyncio.to_thread(self.store.messages.forget, before)
             except SQLAlchemyError as error:
                 log.warning("could not remove old messages: %s", " ".join(str(error).split())[:200])
             await asyncio.sleep(_FORGET_SECONDS)

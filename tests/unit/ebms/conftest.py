@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import socket
+import ssl
 import threading
 from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass
@@ -20,6 +22,7 @@ from aansluitkit.ebms.settings import Settings
 
 PASSWORD = "a password of this test"  # noqa: S105
 LOOPBACK = "127.0.0.1"
+HEADERS = {"Content-Type": "text/xml; charset=UTF-8", "SOAPAction": '"ebXML"'}
 
 
 class Loop:
@@ -163,3 +166,24 @@ def pair(
     yield Pair(ours, partner, pki, connection)
     loop.run(ours.server.stop())
     loop.run(partner.server.stop())
+
+
+def post(
+    pair: Pair,
+    body: bytes,
+    party: str = "party-partner",
+    method: str = "POST",
+    path: str = "/ebms",
+    **headers: str,
+) -> tuple[int, bytes]:
+    """Send to our adapter with the certificate of ``party``."""
+    context = ssl.create_default_context(cafile=str(pair.pki / "party-partner/trust.pem"))
+    context.load_cert_chain(pair.pki / party / "certificate.pem", pair.pki / party / "key.pem")
+    port = pair.ours.server.ports["ebms"]
+    connection = http.client.HTTPSConnection(pair.connection.host_name, port, context=context, timeout=10)
+    try:
+        connection.request(method, path, body, {**HEADERS, **headers})
+        response = connection.getresponse()
+        return response.status, response.read()
+    finally:
+        connection.close()
