@@ -10,9 +10,11 @@ SOAP = "http://schemas.xmlsoap.org/soap/envelope/"
 EB = "http://www.oasis-open.org/committees/ebxml-msg/schema/msg-header-2_0.xsd"
 CPA = "http://www.oasis-open.org/committees/ebxml-cppa/schema/cpp-cpa-2_0.xsd"
 DS = "http://www.w3.org/2000/09/xmldsig#"
+XENC = "http://www.w3.org/2001/04/xmlenc#"
+XENC11 = "http://www.w3.org/2009/xmlenc11#"
 XLINK = "http://www.w3.org/1999/xlink"
 XML = "http://www.w3.org/XML/1998/namespace"
-NAMESPACES = {"soap": SOAP, "eb": EB, "tns": CPA, "ds": DS, "xlink": XLINK}
+NAMESPACES = {"soap": SOAP, "eb": EB, "tns": CPA, "ds": DS, "xenc": XENC, "xenc11": XENC11, "xlink": XLINK}
 
 
 MAXIMUM_BYTES = 4 * 1024 * 1024  # of an envelope or a CPA
