@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from aansluitkit.ebms.certificates import oin_of
-from aansluitkit.ebms.cpa import Cpa, Party
+from aansluitkit.ebms.cpa import Cpa, Party, Terms
 from aansluitkit.ebms.errors import ErrorCode, ErrorListError, MalformedError
 from aansluitkit.ebms.message import (
     ACKNOWLEDGMENT,
@@ -199,11 +199,11 @@ class Handler:
             if known:
                 return self._again(arrived, known, sync_reply)
             _check_dates(arrived.cpa)
-            channel = check_terms(arrived.message, arrived.cpa, terms, datetime.now(UTC))
-            payloads = self._security.open(arrived.message, arrived.envelope, channel)
+            terms = check_terms(arrived.message, arrived.cpa, terms, datetime.now(UTC))
+            payloads = self._security.open(arrived.message, arrived.envelope, terms.channel)
         except ErrorListError as problem:
             return self._reply(arrived, self._error(arrived.header, problem), sync_reply)
-        answer = self._acknowledgment(arrived, sync_reply) if channel.ack_requested else None
+        answer = self._acknowledgment(arrived, terms) if terms.channel.ack_requested else None
         if not self._store.messages.accept(header, arrived.envelope, payloads, answer):
             log.info("%s came twice at once", told(header))
             return self._business(arrived)
@@ -228,9 +228,9 @@ class Handler:
         self._store.messages.repeat(_task(identity, action, arrived.sender.endpoint, envelope))
         return Response(204, sends=True)
 
-    def _acknowledgment(self, arrived: Arrived, sync_reply: bool) -> Outgoing:
-        message, envelope = self._security.acknowledge(arrived.message, arrived.receiver, self._domain)
-        return _outgoing(message.header, envelope, None if sync_reply else arrived.sender.endpoint)
+    def _acknowledgment(self, arrived: Arrived, terms: Terms) -> Outgoing:
+        message, envelope = self._security.acknowledge(arrived.message, terms, self._domain)
+        return _outgoing(message.header, envelope, None if terms.channel.sync_reply else arrived.sender.endpoint)
 
     def _reply(self, arrived: From, answer: Message, sync_reply: bool, received: Header | None = None) -> Response:
         outgoing = _outgoing(answer.header, build(answer), None if sync_reply else arrived.sender.endpoint)

@@ -163,7 +163,7 @@ class Messages:
         """Send again what was sent; nothing when it is still to be sent."""
         values = {name: value for name, value in vars(_row(task)).items() if not name.startswith("_")}
         with self._database.writing() as session:
-            session.execute(self._database.insert(DeliveryRow).values(**values).on_conflict_do_nothing())
+            session.execute(self._database.insert(DeliveryRow.__table__).values(**values).on_conflict_do_nothing())
 
     def settle(
         self, message_id: str, state: State, problem: str | None = None, reply: tuple[Header, bytes] | None = None
@@ -233,6 +233,12 @@ class Messages:
     def sent(self, message_id: str) -> Kept | None:
         """The message that was sent as ``message_id``, or None."""
         return self._find(Direction.SENT, message_id)
+
+    def sent_envelope(self, message_id: str) -> bytes | None:
+        """The envelope that was sent as ``message_id``, or None."""
+        wanted = (MessageRow.direction == Direction.SENT, MessageRow.message_id == message_id)
+        with self._database.reading() as session:
+            return session.scalar(select(MessageRow.envelope).where(*wanted))
 
     def reply_to(self, message_id: str) -> bytes | None:
         """The envelope that was received in answer to ``message_id``, or None when none came yet."""
@@ -321,7 +327,7 @@ class Messages:
         envelope: bytes,
         status: State | None = None,
     ) -> bool:
-        statement = self._database.insert(MessageRow).values(
+        statement = self._database.insert(MessageRow.__table__).values(
             direction=direction,
             message_id=header.message_id,
             cpa_id=header.cpa_id,
@@ -339,7 +345,8 @@ class Messages:
             time_to_live=header.time_to_live,
             status=status,
         )
-        return changed(session.execute(statement.on_conflict_do_nothing())) > 0
+        made = statement.on_conflict_do_nothing().returning(MessageRow.message_id)
+        return session.execute(made).first() is not None
 
     def _send(self, session: Session, outgoing: Outgoing) -> None:
         self._insert(session, Direction.SENT, outgoing.header, outgoing.envelope)

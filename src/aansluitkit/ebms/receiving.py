@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from aansluitkit.ebms.cpa import Channel, Cpa, Service, Terms
+from aansluitkit.ebms.cpa import Cpa, Service, Terms
 from aansluitkit.ebms.errors import ErrorCode, ErrorListError
 from aansluitkit.ebms.message import Message
 
 _HEADER = "//Header/MessageHeader"
 
 
-def check_terms(message: Message, cpa: Cpa, terms: Terms | None, now: datetime) -> Channel:
-    """See that ``message`` is of ``terms``, and return the channel that it came by.
+def check_terms(message: Message, cpa: Cpa, terms: Terms | None, now: datetime) -> Terms:
+    """See that ``message`` is of ``terms``, and return them.
 
     Raises:
         ErrorListError: when it is not; it names the element (ebMS 2.0, section 4.2.3).
@@ -32,7 +32,7 @@ def check_terms(message: Message, cpa: Cpa, terms: Terms | None, now: datetime) 
         _same("//Header/AckRequested/@signed", asked.signed, channel.ack_signed)
     _same(f"{_HEADER}/DuplicateElimination", header.duplicate_elimination, channel.duplicate_elimination)
     _same("//Header/SyncReply", message.sync_reply, channel.sync_reply)
-    return channel
+    return terms
 
 
 def _unknown(message: Message, cpa: Cpa) -> ErrorListError:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 
+from aansluitkit.ebms.cpa import Terms
 from aansluitkit.ebms.errors import ErrorListError
 from aansluitkit.ebms.message import ACKNOWLEDGMENT, ERROR, MESSAGE_ERROR, Header, Message, read_envelope
 from aansluitkit.ebms.messages import Direction, Kept, State
@@ -54,12 +55,24 @@ class Replies:
         return True
 
     def _acknowledged(self, message: Message, envelope: bytes, sent: Kept) -> bool:
+        original, terms = self._store.messages.sent_envelope(sent.message_id), self._terms(sent)
+        if original is None or terms is None:
+            log.warning("%s can't be judged: CPA %s no longer has its terms", told(message.header), sent.cpa_id)
+            return False
         try:
-            self._security.check_acknowledgment(message, envelope, sent)
+            self._security.check_acknowledgment(message, envelope, terms, original)
         except ErrorListError as error:
             log.warning("the acknowledgment of %s does not count: %s", sent.message_id, error)
             return False
         return self._ended(sent, State.DELIVERED, None, message, envelope)
+
+    def _terms(self, sent: Kept) -> Terms | None:
+        cpa = self._store.agreement(sent.cpa_id)
+        for terms in cpa.terms if cpa else ():
+            senders = [str(identification) for identification in terms.sender.ids]
+            if (str(terms.service), terms.action) == (sent.service, sent.action) and sent.sender in senders:
+                return terms
+        return None
 
     def _refused(self, message: Message, envelope: bytes, sent: Kept) -> bool:
         told_errors = "; ".join(f"{error.code} at {error.location}: {error.description}" for error in message.errors)

@@ -5,13 +5,15 @@ Outbound: encrypt the payloads, sign envelope and payloads, pack. Inbound the ot
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from aansluitkit.ebms.cpa import Channel, Party
-from aansluitkit.ebms.errors import ErrorCode, ErrorListError
+from cryptography import x509
+
+from aansluitkit.ebms.cpa import Channel, SignatureTerms, Terms
+from aansluitkit.ebms.errors import ErrorCode, ErrorListError, SecurityFailure
 from aansluitkit.ebms.message import Message, acknowledgment, build
-from aansluitkit.ebms.messages import Kept
 from aansluitkit.ebms.mime import Payload, pack
+from aansluitkit.ebms.signature import Signer, acknowledges, verify
 
 
 @dataclass(frozen=True)
@@ -24,31 +26,72 @@ class Wire:
 
 
 class Security:
-    """Signs, verifies, encrypts and decrypts with the keys of this adapter."""
+    """Signs as ``signer``; accepts signatures of certificates in the CPA, or of the same OIN below ``trust``."""
+
+    def __init__(self, signer: Signer, trust: tuple[x509.Certificate, ...]) -> None:
+        self._signer = signer
+        self._trust = trust
 
     def seal(self, message: Message, channel: Channel) -> Wire:
-        """The bytes of ``message``, made as ``channel`` has it."""
+        """The bytes of ``message``, made as ``channel`` has it.
+
+        Raises:
+            ErrorListError: when that can't be done.
+        """
+        _no_encryption(channel)
         envelope = build(message)
+        if channel.signature:
+            envelope = self._signer.sign(envelope, message.payloads, channel.signature)
         content_type, body = pack(envelope, message.payloads)
         return Wire(envelope, content_type, body)
 
     def open(self, message: Message, envelope: bytes, channel: Channel) -> tuple[Payload, ...]:
-        """The payloads of ``message`` as the application is to have them."""
+        """The payloads of ``message`` as the application is to have them.
+
+        Raises:
+            SecurityFailure: when the signature does not hold.
+        """
+        _no_encryption(channel)
+        if channel.signature:
+            verify(envelope, message.payloads, channel.signature, self._trust)
         return message.payloads
 
-    def acknowledge(self, message: Message, party: Party, domain: str) -> tuple[Message, bytes]:
-        """The Acknowledgment that ``party`` gives, and its envelope."""
+    def acknowledge(self, message: Message, terms: Terms, domain: str) -> tuple[Message, bytes]:
+        """The receiver's Acknowledgment of a message of ``terms``, and its envelope."""
         answer = acknowledgment(message, domain)
-        return answer, build(answer)
+        envelope = build(answer)
+        signature = _of_acknowledgment(terms)
+        return answer, self._signer.sign(envelope, (), signature) if signature else envelope
 
-    def check_acknowledgment(self, message: Message, envelope: bytes, sent: Kept) -> None:
-        """See that an Acknowledgment is one of the message that was sent.
+    def check_acknowledgment(self, message: Message, envelope: bytes, terms: Terms, sent: bytes) -> None:
+        """See that an Acknowledgment is one of ``sent``, our message of ``terms``.
 
         Raises:
             ErrorListError: when it is not.
         """
         told = message.acknowledgment
-        if told is None or told.ref_to_message_id != sent.message_id:
-            raise ErrorListError(
-                ErrorCode.INCONSISTENT, "//Header/Acknowledgment/RefToMessageId", "it is of another message"
-            )
+        if told is None or told.ref_to_message_id != message.header.ref_to_message_id:
+            place = "//Header/Acknowledgment/RefToMessageId"
+            raise ErrorListError(ErrorCode.INCONSISTENT, place, "it is not of the message that the header refers to")
+        signature = _of_acknowledgment(terms)
+        if signature is None:
+            return
+        verify(envelope, (), signature, self._trust)
+        if not acknowledges(told.references, sent):
+            raise SecurityFailure("//Header/Acknowledgment/Reference", "it acknowledges other content than we sent")
+
+
+def _of_acknowledgment(terms: Terms) -> SignatureTerms | None:
+    """How the receiver signs its Acknowledgment: as its signals, or where the CPA is silent as messages are signed."""
+    if not terms.channel.ack_signed:
+        return None
+    own, agreed = terms.receiver.signals.signature, terms.channel.signature
+    certificate = terms.receiver.certificates.get("signing")
+    if own is None and agreed is not None and certificate is not None:
+        return replace(agreed, certificate=certificate)
+    return own
+
+
+def _no_encryption(channel: Channel) -> None:
+    if channel.encryption:
+        raise ErrorListError(ErrorCode.NOT_SUPPORTED, "//Body/Manifest", "encrypted payloads are not supported")

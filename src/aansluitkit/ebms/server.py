@@ -17,7 +17,7 @@ from aansluitkit.ebms.asking import Asking
 from aansluitkit.ebms.certificates import Untrusted, passed_certificate, valid_until
 from aansluitkit.ebms.client import Client
 from aansluitkit.ebms.delivery import Delivery
-from aansluitkit.ebms.handler import Handler, Response, Rules
+from aansluitkit.ebms.handler import Handler, Identity, Response, Rules
 from aansluitkit.ebms.handshake import tell_refusals
 from aansluitkit.ebms.metrics import CONTENT_TYPE as METRICS_CONTENT_TYPE
 from aansluitkit.ebms.metrics import Metrics
@@ -28,6 +28,7 @@ from aansluitkit.ebms.rest import rest_application
 from aansluitkit.ebms.security import Security
 from aansluitkit.ebms.sending import Sending
 from aansluitkit.ebms.settings import Settings, read_secret
+from aansluitkit.ebms.signature import Signer, load_trust
 from aansluitkit.ebms.store import Store, open_store
 from aansluitkit.ebms.tls import client_context, server_context
 from aansluitkit.errors import KitError
@@ -73,13 +74,14 @@ class Server:
 
     def _build(self, client: Client) -> None:
         """Put the parts together."""
-        settings = self._settings
-        self._security = Security()
+        settings, ebms = self._settings, self._settings.ebms
+        trust = load_trust(ebms.trust_file) if ebms.client_identity is Identity.OIN else ()
+        self._security = Security(Signer(ebms.key_file, ebms.certificate_file), trust)
         replies = Replies(self.store, self._security)
         self._delivery = Delivery(self.store, client, replies, settings.node, settings.delivery.parallel)
-        rules = Rules(settings.domain, settings.ebms.client_identity, Limits(body=settings.ebms.maximum_body_bytes))
+        rules = Rules(settings.domain, ebms.client_identity, Limits(body=ebms.maximum_body_bytes))
         self._handler = Handler(self.store, self._security, replies, rules)
-        expires = valid_until(settings.ebms.certificate_file).timestamp()
+        expires = valid_until(ebms.certificate_file).timestamp()
         self._metrics = Metrics(self.store.messages, expires)
 
     def _rest_application(self, client: Client) -> web.Application:
