@@ -8,8 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from aansluitkit.ebms.cpa import Channel, SignatureTerms, Terms
+from aansluitkit.ebms.encryption import decrypt, encrypt
 from aansluitkit.ebms.errors import ErrorCode, ErrorListError, SecurityFailure
 from aansluitkit.ebms.message import Message, acknowledgment, build
 from aansluitkit.ebms.mime import Payload, pack
@@ -26,10 +28,14 @@ class Wire:
 
 
 class Security:
-    """Signs as ``signer``; accepts signatures of certificates in the CPA, or of the same OIN below ``trust``."""
+    """Signs as ``signer``, decrypts with ``key``.
 
-    def __init__(self, signer: Signer, trust: tuple[x509.Certificate, ...]) -> None:
+    Accepts signatures of certificates in the CPA, or of the same OIN below ``trust``.
+    """
+
+    def __init__(self, signer: Signer, key: rsa.RSAPrivateKey, trust: tuple[x509.Certificate, ...]) -> None:
         self._signer = signer
+        self._key = key
         self._trust = trust
 
     def seal(self, message: Message, channel: Channel) -> Wire:
@@ -38,7 +44,8 @@ class Security:
         Raises:
             ErrorListError: when that can't be done.
         """
-        _no_encryption(channel)
+        if channel.encryption:
+            message = replace(message, payloads=encrypt(message.payloads, channel.encryption))
         envelope = build(message)
         if channel.signature:
             envelope = self._signer.sign(envelope, message.payloads, channel.signature)
@@ -49,12 +56,11 @@ class Security:
         """The payloads of ``message`` as the application is to have them.
 
         Raises:
-            SecurityFailure: when the signature does not hold.
+            SecurityFailure: when the signature does not hold, or a payload can't be decrypted.
         """
-        _no_encryption(channel)
         if channel.signature:
             verify(envelope, message.payloads, channel.signature, self._trust)
-        return message.payloads
+        return decrypt(message.payloads, self._key, channel.encryption) if channel.encryption else message.payloads
 
     def acknowledge(self, message: Message, terms: Terms, domain: str) -> tuple[Message, bytes]:
         """The receiver's Acknowledgment of a message of ``terms``, and its envelope."""
@@ -90,8 +96,3 @@ def _of_acknowledgment(terms: Terms) -> SignatureTerms | None:
     if own is None and agreed is not None and certificate is not None:
         return replace(agreed, certificate=certificate)
     return own
-
-
-def _no_encryption(channel: Channel) -> None:
-    if channel.encryption:
-        raise ErrorListError(ErrorCode.NOT_SUPPORTED, "//Body/Manifest", "encrypted payloads are not supported")

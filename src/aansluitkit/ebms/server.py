@@ -17,6 +17,7 @@ from aansluitkit.ebms.asking import Asking
 from aansluitkit.ebms.certificates import Untrusted, passed_certificate, valid_until
 from aansluitkit.ebms.client import Client
 from aansluitkit.ebms.delivery import Delivery
+from aansluitkit.ebms.encryption import load_key
 from aansluitkit.ebms.handler import Handler, Identity, Response, Rules
 from aansluitkit.ebms.handshake import tell_refusals
 from aansluitkit.ebms.metrics import CONTENT_TYPE as METRICS_CONTENT_TYPE
@@ -76,7 +77,7 @@ class Server:
         """Put the parts together."""
         settings, ebms = self._settings, self._settings.ebms
         trust = load_trust(ebms.trust_file) if ebms.client_identity is Identity.OIN else ()
-        self._security = Security(Signer(ebms.key_file, ebms.certificate_file), trust)
+        self._security = Security(Signer(ebms.key_file, ebms.certificate_file), load_key(ebms.key_file), trust)
         replies = Replies(self.store, self._security)
         self._delivery = Delivery(self.store, client, replies, settings.node, settings.delivery.parallel)
         rules = Rules(settings.domain, ebms.client_identity, Limits(body=ebms.maximum_body_bytes))

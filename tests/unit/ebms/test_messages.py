@@ -35,7 +35,6 @@ from .conftest import Node, Pair, cpa_of, post
 
 pytestmark = pytest.mark.parametrize("pair", ["g4"], indirect=True)
 CHANNELS = ["sync", "async"]
-PROFILES = [each for each in Profile if not each.encrypted]
 BINARY = bytes(range(256)) * 40
 
 
@@ -88,7 +87,7 @@ def ends(node: Node, message_id: str) -> list[str]:
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
-@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("profile", list(Profile))
 @pytest.mark.parametrize("sender", ["ours", "partner"])
 def test_message_gets_there(pair: Pair, channel: str, profile: Profile, sender: str) -> None:
     cpa = load(pair, f"{profile}-{channel}", profile=profile, sync_reply=channel == "sync" and profile.reliable)
