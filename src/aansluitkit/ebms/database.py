@@ -26,7 +26,7 @@ class Database:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._reading = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._reading = engine.execution_options(changes_nothing=True)
         # SQLite has one writer at a time, and lets the others sleep and try again: here they queue.
         self._turn = threading.Lock() if engine.dialect.name == "sqlite" else nullcontext()
         self.insert: Any = sqlite.insert if engine.dialect.name == "sqlite" else postgresql.insert
@@ -77,7 +77,8 @@ def open_database(database: str, password: str | None) -> Database:
     """
     try:
         url = make_url(database)
-        engine = create_engine(url.set(password=password) if password else url, pool_pre_ping=True, pool_size=16)
+        remote = url.get_backend_name() != "sqlite"  # a connection can have been lost
+        engine = create_engine(url.set(password=password) if password else url, pool_pre_ping=remote, pool_size=16)
     except (SQLAlchemyError, ImportError) as error:
         raise KitError(f"'{database}' is no usable database URL: postgresql+psycopg://… or sqlite:///…") from error
     if engine.dialect.name == "sqlite":
@@ -97,7 +98,8 @@ def _prepare(connection: Any, _record: Any) -> None:
 
 def _begin(connection: Connection) -> None:
     """Take SQLite's lock at once: a transaction that reads first and writes then could not get it any more."""
-    connection.exec_driver_sql("begin immediate")
+    reads = connection.get_execution_options().get("changes_nothing", False)
+    connection.exec_driver_sql("begin" if reads else "begin immediate")
 
 
 @contextmanager

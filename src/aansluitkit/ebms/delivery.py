@@ -4,6 +4,8 @@ A task is claimed for as long as an exchange can last. A node that dies leaves i
 takes them over; the same node, started again, takes them at once. So a message can be posted twice when a node dies
 between the exchange and its record, never when all nodes live; the receiver knows it by its id.
 
+Tasks are given back in batches, a moment after their exchange: most have been acknowledged by then, and are gone.
+
 Messages of one conversation may overtake each other: Digikoppeling has MessageOrderSemantics NotGuaranteed.
 """
 
@@ -13,6 +15,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -28,6 +31,16 @@ log = logging.getLogger(__name__)
 LEASE = timedelta(seconds=CONNECT_SECONDS + EXCHANGE_SECONDS + 20)
 POLL_SECONDS = 1.0  # for what became due, and for what another node left
 _STOP_SECONDS = 10
+_PATIENCE = timedelta(seconds=0.5)
+
+
+@dataclass(frozen=True, eq=False)
+class _Over:
+    """A task whose exchange is over ``since`` then: to be given back ``until`` a moment, or for good."""
+
+    task: Task
+    since: datetime
+    until: datetime | None = None
 
 
 class Delivery:
@@ -41,6 +54,7 @@ class Delivery:
         self._parallel = parallel
         self._woken = asyncio.Event()
         self._running: set[asyncio.Task[None]] = set()
+        self._over: list[_Over] = []
         self._seen = time.monotonic()
 
     @property
@@ -60,6 +74,7 @@ class Delivery:
         try:
             while True:
                 self._woken.clear()
+                await self._give_back(datetime.now(UTC) - _PATIENCE)
                 full = await self._claim()
                 self._seen = time.monotonic()
                 if full:
@@ -69,6 +84,18 @@ class Delivery:
                         await asyncio.wait_for(self._woken.wait(), POLL_SECONDS)
         finally:
             await self._end()
+
+    async def _give_back(self, before: datetime) -> None:
+        """Give back what was over at ``before``."""
+        over = [each for each in self._over if each.since <= before or (each.until and each.until <= datetime.now(UTC))]
+        if not over:
+            return
+        self._over = [each for each in self._over if each not in over]
+        try:
+            later = [(each.task, each.until) for each in over]
+            await asyncio.to_thread(self._store.messages.give_back, self._node, later)
+        except SQLAlchemyError as error:  # their leases run out
+            log.warning("could not give %d tasks back: %s", len(over), _short(error))
 
     async def _claim(self) -> bool:
         """Begin what is due; True when there may be more."""
@@ -92,6 +119,7 @@ class Delivery:
             await asyncio.wait(self._running, timeout=_STOP_SECONDS)
         for running in self._running:
             running.cancel()
+        await self._give_back(datetime.now(UTC))
         with contextlib.suppress(SQLAlchemyError):
             await asyncio.to_thread(self._store.messages.release, self._node)
 
@@ -116,11 +144,11 @@ class Delivery:
         if settled:
             return
         if not task.business:
-            await asyncio.to_thread(self._store.messages.finish, task, self._node)
+            self._over.append(_Over(task, datetime.now(UTC)))
         elif task.deadline is None:
             await self._settle(task, State.DELIVERED)
         else:
-            await self._later(task, task.deadline)
+            self._later(task, task.deadline)
 
     def _take(self, task: Task, reply: Reply) -> bool:
         """Take what came in the same exchange; True when it ends the message."""
@@ -130,15 +158,15 @@ class Delivery:
         passing = error.passing if isinstance(error, StatusError) else True
         log.warning("could not send %s %s: %s", task.action, task.message_id, _short(error))
         if not task.business:  # the partner asks again when it does not come
-            await asyncio.to_thread(self._store.messages.finish, task, self._node)
+            self._over.append(_Over(task, datetime.now(UTC)))
         elif task.deadline and passing:
-            await self._later(task, task.deadline)
+            self._later(task, task.deadline)
         else:
             await self._settle(task, State.DELIVERY_FAILED, str(error))
 
-    async def _later(self, task: Task, deadline: datetime) -> None:
+    def _later(self, task: Task, deadline: datetime) -> None:
         until = min(datetime.now(UTC) + task.interval, deadline)
-        await asyncio.to_thread(self._store.messages.postpone, task, self._node, until)
+        self._over.append(_Over(task, datetime.now(UTC), until))
         pause = (until - datetime.now(UTC)).total_seconds()
         asyncio.get_running_loop().call_later(max(pause, 0), self.wake)
 

@@ -196,15 +196,15 @@ class Messages:
                 row.owner, row.next_at, row.attempts = node, now + lease, row.attempts + 1
             return [_task(row) for row in rows]
 
-    def postpone(self, task: Task, node: str, until: datetime) -> None:
-        """Give ``task`` back until then; nothing when another node has it by now."""
+    def give_back(self, node: str, later: Sequence[tuple[Task, datetime | None]]) -> None:
+        """Give tasks back until a moment, or remove those without one; not those that another node has by now."""
         with self._database.writing() as session:
-            session.execute(update(DeliveryRow).where(*_held(task, node)).values(owner=None, next_at=until))
-
-    def finish(self, task: Task, node: str) -> None:
-        """Remove ``task``, whose message needs nothing more; nothing when another node has it by now."""
-        with self._database.writing() as session:
-            session.execute(delete(DeliveryRow).where(*_held(task, node)))
+            for task, until in later:
+                held = _held(task, node)
+                if until is None:
+                    session.execute(delete(DeliveryRow).where(*held))
+                else:
+                    session.execute(update(DeliveryRow).where(*held).values(owner=None, next_at=until))
 
     def release(self, node: str) -> int:
         """Give back what ``node`` held when it died, and tell how many that were."""

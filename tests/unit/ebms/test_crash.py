@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -55,6 +56,7 @@ class Process:
 
     file: Path
     rest: int
+    health: int
     running: subprocess.Popen[bytes] | None = None
     log: Path = field(init=False)
 
@@ -70,6 +72,13 @@ class Process:
         assert self.running
         self.running.kill()
         self.running.wait()
+
+    def is_ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://{LOOPBACK}:{self.health}/health/live", timeout=5):
+                return True
+        except OSError:
+            return False
 
     @property
     def client(self) -> EbmsAdapterClient:
@@ -105,7 +114,7 @@ def side(folder: Path, pki: Path, party: str, database: str, who: Any, nodes: in
             given[listener]["port"] = free_port()
         file = folder / f"{party}-{number}.yml"
         file.write_text(yaml.safe_dump(given))
-        made.append(Process(file, given["rest"]["port"]))
+        made.append(Process(file, given["rest"]["port"], given["health"]["port"]))
         addresses.append(f"https://{who.host_name}:{given['ebms']['port']}{who.path}")
     return Side(made, who.endpoint, addresses)
 
@@ -206,8 +215,10 @@ def test_killed_nodes_lose_nothing_and_double_nothing(sides: tuple[Side, Side], 
         working = [pool.submit(send, channel) for channel in CHANNELS] + [pool.submit(receive)]
         try:
             for _ in range(KILLS):
-                time.sleep(chance.uniform(0.2, 2.5))
                 node = chance.choice(nodes)
+                if chance.random() < 0.8:  # else it may be killed while it starts
+                    until(node.is_ready, "start")
+                time.sleep(chance.uniform(0, 1.5))
                 node.kill()
                 node.start()
         finally:

@@ -40,7 +40,7 @@ BINARY = bytes(range(256)) * 40
 
 def until(true: Callable[[], Any], what: str) -> Any:
     """Wait for what another thread does; the bound is only for a test that fails."""
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while time.monotonic() < end:
         found = true()
         if found:

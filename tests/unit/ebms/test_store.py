@@ -62,10 +62,10 @@ def test_dead_nodes_work_is_taken_over(store: Store) -> None:
     [first] = store.messages.claim("dead", 5, timedelta(0))  # its lease runs out at once
     [second] = store.messages.claim("alive", 5, LEASE)
     assert (first.attempts, second.attempts) == (1, 2)
-    store.messages.finish(first, "dead")  # it was not dead after all
-    store.messages.postpone(first, "dead", datetime.now(UTC))
+    now = datetime.now(UTC)
+    store.messages.give_back("dead", [(first, None), (first, now)])  # it was not dead after all
     assert store.messages.claim("third", 5, LEASE) == []
-    store.messages.postpone(second, "alive", datetime.now(UTC))
+    store.messages.give_back("alive", [(second, now)])
     assert [task.attempts for task in store.messages.claim("third", 5, LEASE)] == [3]
 
 
@@ -81,9 +81,10 @@ def test_node_that_starts_again_takes_up_its_own_work(store: Store) -> None:
 def test_postponed_task_waits(store: Store) -> None:
     submit(store, "m")
     [task] = store.messages.claim("a", 1, LEASE)
-    store.messages.postpone(task, "a", datetime.now(UTC) + LEASE)
+    store.messages.give_back("a", [(task, datetime.now(UTC) + LEASE)])
     assert store.messages.claim("a", 1, LEASE) == []
     assert store.messages.queue().length == 1
+    assert store.messages.release("a") == 0
 
 
 @pytest.mark.parametrize("end", [State.DELIVERED, State.DELIVERY_FAILED, State.EXPIRED])
