@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from aansluitkit.errors import KitError
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
+CONNECTIONS = 16  # of one node at once: as many as it has threads
 _MIGRATION_LOCK = 0x65624D53  # "ebMS": nodes that start together migrate one after the other
 
 
@@ -26,10 +27,15 @@ class Database:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._reading = engine.execution_options(changes_nothing=True)
-        # SQLite has one writer at a time, and lets the others sleep and try again: here they queue.
-        self._turn = threading.Lock() if engine.dialect.name == "sqlite" else nullcontext()
-        self.insert: Any = sqlite.insert if engine.dialect.name == "sqlite" else postgresql.insert
+        if engine.dialect.name == "sqlite":
+            # It has one writer at a time, and lets the others sleep and try again: here they queue.
+            self._turn: AbstractContextManager[Any] = threading.Lock()
+            self._reading = engine.execution_options(changes_nothing=True)
+            self.insert: Any = sqlite.insert
+        else:
+            self._turn = nullcontext()
+            self._reading = engine.execution_options(isolation_level="AUTOCOMMIT")
+            self.insert = postgresql.insert
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -78,7 +84,9 @@ def open_database(database: str, password: str | None) -> Database:
     try:
         url = make_url(database)
         remote = url.get_backend_name() != "sqlite"  # a connection can have been lost
-        engine = create_engine(url.set(password=password) if password else url, pool_pre_ping=remote, pool_size=16)
+        engine = create_engine(
+            url.set(password=password) if password else url, pool_pre_ping=remote, pool_size=CONNECTIONS
+        )
     except (SQLAlchemyError, ImportError) as error:
         raise KitError(f"'{database}' is no usable database URL: postgresql+psycopg://… or sqlite:///…") from error
     if engine.dialect.name == "sqlite":

@@ -170,7 +170,7 @@ class Handler:
     def _signal(self, arrived: Arrived) -> Response:
         header = arrived.header
         if header.action in (*REPLIES, ACKNOWLEDGMENT):
-            self._replies.take(arrived.message, arrived.envelope)
+            self._replies.take(arrived.message, arrived.envelope, arrived.cpa)
             return Response(204)
         try:
             _check_dates(arrived.cpa)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 
-from aansluitkit.ebms.cpa import Terms
+from aansluitkit.ebms.cpa import Cpa, Terms
 from aansluitkit.ebms.errors import ErrorListError
 from aansluitkit.ebms.message import ACKNOWLEDGMENT, ERROR, MESSAGE_ERROR, Header, Message, read_envelope
 from aansluitkit.ebms.messages import Direction, Kept, State
@@ -38,24 +38,25 @@ class Replies:
         if message.header.ref_to_message_id != message_id:
             log.warning("the answer to %s says it is to %r", message_id, message.header.ref_to_message_id)
             return False
-        return self.take(message, envelope)
+        cpa = self._store.agreement(message.header.cpa_id)
+        return cpa is not None and self.take(message, envelope, cpa)
 
-    def take(self, message: Message, envelope: bytes) -> bool:
-        """Take an answer; True when it ends the sending of a message of ours, or is what we asked for."""
+    def take(self, message: Message, envelope: bytes, cpa: Cpa) -> bool:
+        """Take an answer under ``cpa``; True when it ends the sending of a message of ours, or is what we asked for."""
         header = message.header
         sent = self._store.messages.sent(header.ref_to_message_id) if header.ref_to_message_id else None
         if sent is None or not _is_to(header, sent):
             log.info("nobody here asked for %s", told(header))
             return False
         if header.action == ACKNOWLEDGMENT:
-            return sent.status is not None and self._acknowledged(message, envelope, sent)
+            return sent.status is not None and self._acknowledged(message, envelope, sent, cpa)
         if header.action == MESSAGE_ERROR and sent.status is not None:
             return self._refused(message, envelope, sent)
         self._store.messages.record(Direction.RECEIVED, header, envelope)
         return True
 
-    def _acknowledged(self, message: Message, envelope: bytes, sent: Kept) -> bool:
-        original, terms = self._store.messages.sent_envelope(sent.message_id), self._terms(sent)
+    def _acknowledged(self, message: Message, envelope: bytes, sent: Kept, cpa: Cpa) -> bool:
+        original, terms = self._store.messages.sent_envelope(sent.message_id), _terms(sent, cpa)
         if original is None or terms is None:
             log.warning("%s can't be judged: CPA %s no longer has its terms", told(message.header), sent.cpa_id)
             return False
@@ -65,14 +66,6 @@ class Replies:
             log.warning("the acknowledgment of %s does not count: %s", sent.message_id, error)
             return False
         return self._ended(sent, State.DELIVERED, None, message, envelope)
-
-    def _terms(self, sent: Kept) -> Terms | None:
-        cpa = self._store.agreement(sent.cpa_id)
-        for terms in cpa.terms if cpa else ():
-            senders = [str(identification) for identification in terms.sender.ids]
-            if (str(terms.service), terms.action) == (sent.service, sent.action) and sent.sender in senders:
-                return terms
-        return None
 
     def _refused(self, message: Message, envelope: bytes, sent: Kept) -> bool:
         told_errors = "; ".join(f"{error.code} at {error.location}: {error.description}" for error in message.errors)
@@ -94,6 +87,14 @@ class Replies:
 def _is_to(header: Header, sent: Kept) -> bool:
     found = (header.cpa_id, str(header.sender), str(header.receiver))
     return found == (sent.cpa_id, sent.receiver, sent.sender)
+
+
+def _terms(sent: Kept, cpa: Cpa) -> Terms | None:
+    for terms in cpa.terms:
+        senders = [str(identification) for identification in terms.sender.ids]
+        if (str(terms.service), terms.action) == (sent.service, sent.action) and sent.sender in senders:
+            return terms
+    return None
 
 
 def told(header: Header) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from aansluitkit.ebms.asking import Asking
 from aansluitkit.ebms.certificates import Untrusted, passed_certificate, valid_until
 from aansluitkit.ebms.client import Client
+from aansluitkit.ebms.database import CONNECTIONS
 from aansluitkit.ebms.delivery import Delivery
 from aansluitkit.ebms.encryption import load_key
 from aansluitkit.ebms.handler import Handler, Identity, Response, Rules
@@ -56,6 +58,7 @@ class Server:
             KitError: when the database can't be reached, a certificate can't be used or an address is taken.
         """
         tell_refusals()
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(CONNECTIONS, "adapter"))
         settings = self._settings
         self.store = await asyncio.to_thread(open_store, settings.database, settings.database_password)
         self._stack.callback(self.store.close)
