@@ -251,7 +251,7 @@ def test_an_acknowledgment_never_asks_for_one(terms: Terms) -> None:
     assert told.header.conversation_id == message.header.conversation_id
 
 
-@pytest.mark.parametrize("prefix", "01 02 03 04 05 06 07 08 09 10 11 12 14 15 16".split())
+@pytest.mark.parametrize("prefix", [f"{number:02}" for number in (*range(1, 13), 14, 15, 16)])
 def test_messages_of_the_reference_adapter_are_read(prefix: str, recorded: Any) -> None:
     found = [read_message(kind, body) for _, kind, body in recorded.messages(prefix)]
     assert len(found) >= 1
