@@ -10,6 +10,18 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 
+def read_certificate(content: bytes) -> x509.Certificate:
+    """The certificate in DER ``content``.
+
+    Raises:
+        ValueError: when it is none that can be read.
+    """
+    try:
+        return x509.load_der_x509_certificate(content)
+    except x509.InvalidVersion as error:
+        raise ValueError(str(error)) from error
+
+
 @lru_cache(maxsize=256)
 def oin_of(certificate: bytes) -> str | None:
     """The OIN in Subject.serialNumber of a DER certificate (Digikoppeling, use of certificates, chapter 4)."""

@@ -17,7 +17,7 @@ XML = "http://www.w3.org/XML/1998/namespace"
 NAMESPACES = {"soap": SOAP, "eb": EB, "tns": CPA, "ds": DS, "xenc": XENC, "xenc11": XENC11, "xlink": XLINK}
 
 
-MAXIMUM_BYTES = 4 * 1024 * 1024  # of an envelope or a CPA
+MAXIMUM_BYTES = 1024 * 1024  # of an envelope or a CPA
 
 
 def parse(content: bytes) -> etree._Element:
