@@ -25,7 +25,7 @@ def read_certificate(content: bytes) -> x509.Certificate:
 @lru_cache(maxsize=256)
 def oin_of(certificate: bytes) -> str | None:
     """The OIN in Subject.serialNumber of a DER certificate (Digikoppeling, use of certificates, chapter 4)."""
-    subject = x509.load_der_x509_certificate(certificate).subject
+    subject = read_certificate(certificate).subject
     found = subject.get_attributes_for_oid(NameOID.SERIAL_NUMBER)
     return str(found[0].value) if found else None
 

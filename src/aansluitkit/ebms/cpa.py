@@ -19,7 +19,7 @@ from lxml import etree
 
 from aansluitkit.ebms.certificates import read_certificate
 from aansluitkit.ebms.errors import MalformedError
-from aansluitkit.ebms.xml import CPA, NAMESPACES, parse, required
+from aansluitkit.ebms.xml import CPA, MAXIMUM_CPA, NAMESPACES, parse, required
 
 if TYPE_CHECKING:
     from aansluitkit.ebms.message import Header
@@ -196,7 +196,7 @@ def read_cpa(document: bytes) -> Cpa:
     Raises:
         MalformedError: when it is no XML, no CPA, lacks what a message service handler needs, or contradicts itself.
     """
-    root = parse(document)
+    root = parse(document, MAXIMUM_CPA)
     if root.tag != f"{{{CPA}}}CollaborationProtocolAgreement":
         raise MalformedError(f"the root element is {etree.QName(root).localname}, not CollaborationProtocolAgreement")
     infos = root.findall("tns:PartyInfo", NAMESPACES)

@@ -163,7 +163,7 @@ def test_the_envelope_of_these_tests_is_read() -> None:
         (b"(?s)^.*?>", b"<!DOCTYPE x>", "document type"),
         (b"<soap:Body>", b"<soap:Body>&a;", "well-formed"),
         (b"<soap:Body>", b"<soap:Body>" + b"<a>" * 3000 + b"</a>" * 3000, "well-formed"),
-        (b"<soap:Body>", b"<soap:Body>" + b"<a/>" * 300_000, "at most"),
+        (b"<soap:Body>", b"<soap:Body>" + b"<a/>" * 66_000, "at most"),
         (b"http://schemas.xmlsoap.org/soap/envelope/", b"http://www.w3.org/2003/05/soap-envelope", "SOAP 1.1"),
         (b"soap:Header>", b"soap:Head>", "no Header"),
         (b"soap:Body>", b"soap:Boy>", "no Body"),
