@@ -3,7 +3,7 @@ VENV := .venv/bin
 ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 export PATH := $(CURDIR)/$(VENV):$(PATH)
 
-.PHONY: lab lab-down test lint unit bench bootstrap clean
+.PHONY: lab lab-down test lint unit fuzz bench bootstrap clean
 
 lab: bootstrap
 	@$(ROOT) $(VENV)/aansluitkit lab up inventories/lab
@@ -19,6 +19,9 @@ lint: bootstrap
 
 unit: bootstrap
 	@$(VENV)/python tests/run.py unit
+
+fuzz: bootstrap
+	@$(VENV)/python tests/fuzz/read.py
 
 bench: bootstrap
 	@$(ROOT) $(VENV)/python tests/bench/lab.py

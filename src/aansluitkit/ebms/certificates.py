@@ -20,10 +20,22 @@ class Untrusted(KitError):  # noqa: N818 - a verdict
     """A request that does not come from the load balancer, or without a certificate from it."""
 
 
+def read_certificate(content: bytes) -> x509.Certificate:
+    """The certificate in DER ``content``.
+
+    Raises:
+        ValueError: when it is none that can be read.
+    """
+    try:
+        return x509.load_der_x509_certificate(content)
+    except x509.InvalidVersion as error:
+        raise ValueError(str(error)) from error
+
+
 @lru_cache(maxsize=256)
 def oin_of(certificate: bytes) -> str | None:
     """The OIN in Subject.serialNumber of a DER certificate (Digikoppeling, use of certificates, chapter 4)."""
-    subject = x509.load_der_x509_certificate(certificate).subject
+    subject = read_certificate(certificate).subject
     found = subject.get_attributes_for_oid(NameOID.SERIAL_NUMBER)
     return str(found[0].value) if found else None
 

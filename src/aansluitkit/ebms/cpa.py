@@ -15,11 +15,11 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar
 
-from cryptography import x509
 from lxml import etree
 
+from aansluitkit.ebms.certificates import read_certificate
 from aansluitkit.ebms.errors import MalformedError
-from aansluitkit.ebms.xml import CPA, NAMESPACES, parse, required
+from aansluitkit.ebms.xml import CPA, MAXIMUM_CPA, NAMESPACES, parse, required
 
 if TYPE_CHECKING:
     from aansluitkit.ebms.message import Header
@@ -196,7 +196,7 @@ def read_cpa(document: bytes) -> Cpa:
     Raises:
         MalformedError: when it is no XML, no CPA, lacks what a message service handler needs, or contradicts itself.
     """
-    root = parse(document)
+    root = parse(document, MAXIMUM_CPA)
     if root.tag != f"{{{CPA}}}CollaborationProtocolAgreement":
         raise MalformedError(f"the root element is {etree.QName(root).localname}, not CollaborationProtocolAgreement")
     infos = root.findall("tns:PartyInfo", NAMESPACES)
@@ -416,7 +416,7 @@ def _certificate(info: etree._Element, place: etree._Element, path: str) -> byte
     text = required(_referred(info, "Certificate", "certId", identity), "ds:KeyInfo/ds:X509Data/ds:X509Certificate")
     try:
         certificate = base64.b64decode("".join(text.split()), validate=True)
-        x509.load_der_x509_certificate(certificate)
+        read_certificate(certificate)
     except ValueError as error:
         raise MalformedError(f"certificate {identity} of the CPA is no X.509 certificate") from error
     return certificate

@@ -27,6 +27,7 @@ SOAP_ACTION = '"ebXML"'
 TO_PARTY_MSH = "urn:oasis:names:tc:ebxml-msg:actor:toPartyMSH"  # section 2.3.11
 NEXT_MSH = "urn:oasis:names:tc:ebxml-msg:actor:nextMSH"  # section 2.3.10
 NEXT = "http://schemas.xmlsoap.org/soap/actor/next"
+MOST_REFERENCES = 1 + DEFAULT_LIMITS.payloads  # of a signature: the envelope and each payload
 ON_THE_WAY = (NEXT_MSH, NEXT)  # what is for these actors is not signed (section 4.1.3)
 
 PING = "Ping"  # section 8.1
@@ -555,7 +556,11 @@ def _read_acknowledgment(heading: etree._Element) -> Acknowledgment | None:
 
 
 def _references(parent: etree._Element, path: str) -> tuple[bytes, ...]:
-    return tuple(etree.tostring(element, with_tail=False) for element in parent.iterfind(path, NAMESPACES))
+    """The ds:Reference elements at ``path``, each with all namespaces that its XPath may need."""
+    found = parent.findall(path, NAMESPACES)
+    if len(found) > MOST_REFERENCES:
+        raise MalformedError(f"there are {len(found)} ds:Reference elements, at most {MOST_REFERENCES} are accepted")
+    return tuple(etree.tostring(element, with_tail=False) for element in found)
 
 
 def _read_status(body: etree._Element) -> Status | None:

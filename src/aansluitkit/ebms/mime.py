@@ -23,6 +23,7 @@ EXACT = ("", "7bit", "8bit", "binary")
 _PARAMETER = re.compile(r';\s*([!#$%&\'*+.^_`|~\w-]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^\s;"]*)\s*', re.ASCII)
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~\w-]+):[ \t]*(.*?)[ \t]*", re.DOTALL)
 _FOLDED = re.compile(rb"\r\n[ \t]+")
+_REST = re.compile(rb"(--)?[ \t]*(?:\r\n|\Z)")  # of a delimiter line
 _VISIBLE = re.compile(r"[\x20-\x7e]+")
 _IDENTITY = re.compile(r"[\x21-\x3b\x3d\x3f-\x7e]+")  # no blanks, no < and >
 
@@ -98,21 +99,41 @@ def _parts(body: bytes, boundary: str, limits: Limits) -> Iterator[tuple[Mapping
     """Headers and content of each part (RFC 2046, section 5.1.1)."""
     if not _VISIBLE.fullmatch(boundary) or len(boundary) > 70:
         raise MalformedError("the multipart message has no usable boundary")
-    delimiter = re.compile(rb"(?:\A|\r\n)--" + re.escape(boundary.encode("ascii")) + rb"(--)?[ \t]*(?:\r\n|\Z)")
-    found = delimiter.search(body, 0, limits.head)
-    if found is None:
+    mark = f"--{boundary}".encode("ascii")
+    found = _delimiter(body, mark, 0)
+    if found is None or found.start > limits.head:
         raise MalformedError("the multipart message does not begin with its boundary")
     number = 0
-    while not found.group(1):
+    while not found.last:
         # The end of one delimiter line is also the line break before the next, when a part is empty.
-        start = found.end()
-        found = delimiter.search(body, start - 2)
+        start = found.end
+        found = _delimiter(body, mark, start - 2)
         if found is None:
             raise MalformedError("the multipart message does not end with its boundary")
         number += 1
         if number > limits.payloads + 1:
             raise MalformedError(f"the multipart message has more than {limits.payloads} payloads")
-        yield _part(body, start, max(found.start(), start), limits)
+        yield _part(body, start, max(found.start, start), limits)
+
+
+@dataclass(frozen=True)
+class _Delimiter:
+    """Where a delimiter line is, from the line break before it to after its own; ``last`` ends the multipart."""
+
+    start: int
+    end: int
+    last: bool
+
+
+def _delimiter(body: bytes, mark: bytes, at: int) -> _Delimiter | None:
+    """The first delimiter line from ``at`` on; a line that only begins like one is content."""
+    start, length = (0, 0) if at == 0 and body.startswith(mark) else (body.find(b"\r\n" + mark, at), 2)
+    while start >= 0:
+        rest = _REST.match(body, start + length + len(mark))
+        if rest:
+            return _Delimiter(start, rest.end(), bool(rest.group(1)))
+        start, length = body.find(b"\r\n" + mark, start + length), 2
+    return None
 
 
 def _part(body: bytes, start: int, end: int, limits: Limits) -> tuple[Mapping[str, str], bytes]:

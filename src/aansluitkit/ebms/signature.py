@@ -18,6 +18,7 @@ import base64
 import hashlib
 import hmac
 import re
+import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -33,7 +34,7 @@ from cryptography.x509 import verification
 from lxml import etree
 from lxml.builder import ElementMaker
 
-from aansluitkit.ebms.certificates import oin_of
+from aansluitkit.ebms.certificates import oin_of, read_certificate
 from aansluitkit.ebms.cpa import SignatureTerms
 from aansluitkit.ebms.errors import MalformedError, SecurityFailure
 from aansluitkit.ebms.message import NEXT, NEXT_MSH, ON_THE_WAY, content_uri
@@ -58,11 +59,13 @@ ENVELOPED = f"{DS}enveloped-signature"
 XPATH = "http://www.w3.org/TR/1999/REC-xpath-19991116"
 SMALLEST_KEY = 2048
 
+_UNUSABLE = (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
 _LOCATION = "//Header/Signature"
 _ACTOR = '[@soap:actor="{}"]'
 _FOR_US = (
     f"not(ancestor-or-self::node(){_ACTOR.format(NEXT_MSH)}|ancestor-or-self::node(){_ACTOR.format(NEXT)})"  # 4.1.3
 )
+_TAKEN = f"taken-{secrets.token_hex(16)}"  # no element of a stranger's has this name
 _PREFIX = re.compile(r"@([\w.-]+):actor=")
 _ds: Callable[..., etree._Element] = ElementMaker(namespace=DS, nsmap={"ds": DS, "soap": SOAP})
 
@@ -158,7 +161,7 @@ def verify(
         _check_digests(references, root, signature)
     except MalformedError as error:
         raise SecurityFailure(_LOCATION, str(error)) from error
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except _UNUSABLE as error:
         raise SecurityFailure(_LOCATION, f"the signer's certificate is not usable: {error}") from error
     return certificate.public_bytes(Encoding.DER)
 
@@ -230,7 +233,7 @@ def _transformed(root: etree._Element, signature: etree._Element, steps: tuple[e
         raise SecurityFailure(_LOCATION, f"the envelope is transformed by {order}, not as section 4.1.3 says")
     if XPATH in order:
         _check_expression(_only(steps[order.index(XPATH)], "ds:XPath"))
-    _take_out(signature)
+    _take_out(root, [signature])
     whole = _for_us(root) if XPATH in order else root
     return _canonical_by(whole, last) if last is not None else _canonical(whole, INCLUSIVE)
 
@@ -247,22 +250,17 @@ def _check_expression(element: etree._Element) -> None:
 
 
 def _for_us(root: etree._Element) -> etree._Element:
-    for element in list(root.iter("*")):
-        if element.get(f"{{{SOAP}}}actor") in ON_THE_WAY:
-            _take_out(element)
+    _take_out(root, [element for element in root.iter("*") if element.get(f"{{{SOAP}}}actor") in ON_THE_WAY])
     return root
 
 
-def _take_out(element: etree._Element) -> None:
-    """Remove an element and leave the text behind it, which lxml takes for a part of it."""
-    parent, before, tail = element.getparent(), element.getprevious(), element.tail or ""
-    if parent is None:
+def _take_out(root: etree._Element, elements: list[etree._Element]) -> None:
+    """Remove ``elements`` and leave the text behind them, which lxml takes for a part of them."""
+    if root in elements:
         raise SecurityFailure("//Envelope", "the whole envelope is for an actor on the way, so nothing of it is signed")
-    parent.remove(element)
-    if before is not None:
-        before.tail = (before.tail or "") + tail
-    else:
-        parent.text = (parent.text or "") + tail
+    for element in elements:
+        element.tag = _TAKEN
+    etree.strip_elements(root, _TAKEN, with_tail=False)
 
 
 def _canonical_by(element: etree._Element, method: etree._Element) -> bytes:
@@ -291,7 +289,7 @@ def _signer(signature: etree._Element, terms: SignatureTerms, trust: tuple[x509.
         _certificate(element.text or "")
         for element in signature.iterfind("ds:KeyInfo/ds:X509Data/ds:X509Certificate", NAMESPACES)
     ]
-    agreed = x509.load_der_x509_certificate(terms.certificate)
+    agreed = read_certificate(terms.certificate)
     leaf = sent[0] if sent else agreed
     now = datetime.now(UTC)
     if not leaf.not_valid_before_utc <= now <= leaf.not_valid_after_utc:
@@ -364,7 +362,7 @@ def _decoded(parent: etree._Element, path: str) -> bytes:
 
 def _certificate(text: str) -> x509.Certificate:
     try:
-        return x509.load_der_x509_certificate(base64.b64decode("".join(text.split()), validate=True))
+        return read_certificate(base64.b64decode("".join(text.split()), validate=True))
     except ValueError as error:
         raise SecurityFailure(_LOCATION, "the signature has an X509Certificate that is none") from error
 

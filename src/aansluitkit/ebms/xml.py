@@ -17,10 +17,11 @@ XML = "http://www.w3.org/XML/1998/namespace"
 NAMESPACES = {"soap": SOAP, "eb": EB, "tns": CPA, "ds": DS, "xenc": XENC, "xenc11": XENC11, "xlink": XLINK}
 
 
-MAXIMUM_BYTES = 4 * 1024 * 1024  # of an envelope or a CPA
+MAXIMUM_ENVELOPE = 256 * 1024  # bytes; canonical XML takes the square of the attributes of an element
+MAXIMUM_CPA = 4 * 1024 * 1024
 
 
-def parse(content: bytes) -> etree._Element:
+def parse(content: bytes, maximum: int = MAXIMUM_ENVELOPE) -> etree._Element:
     """Parse ``content`` and return its root element, without comments.
 
     Comments go because they are not signed: one in the middle of a value must not split it for its readers.
@@ -28,8 +29,8 @@ def parse(content: bytes) -> etree._Element:
     Raises:
         MalformedError: when it is too large, not well-formed, too deep for libxml2's guards, or has a DTD.
     """
-    if len(content) > MAXIMUM_BYTES:
-        raise MalformedError(f"XML of {len(content)} bytes is not accepted: at most {MAXIMUM_BYTES} are")
+    if len(content) > maximum:
+        raise MalformedError(f"XML of {len(content)} bytes is not accepted: at most {maximum} are")
     parser = etree.XMLParser(
         resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=True
     )

@@ -126,9 +126,18 @@ def unsigned(envelope: bytes) -> bytes:
     return envelope[:at] + envelope[end:]
 
 
+def versioned(envelope: bytes) -> bytes:
+    """With a certificate of a version that does not exist."""
+    before, mark, rest = envelope.partition(b"<ds:X509Certificate>")
+    certificate, end, after = rest.partition(b"<")
+    changed = base64.b64decode(certificate).replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x0a")
+    return before + mark + base64.b64encode(changed) + end + after
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
+        (versioned, "X509Certificate"),
         (unsigned, "not signed"),
         (wrapped, "one signature is expected"),
         (moved, "one signature is expected"),
