@@ -30,6 +30,7 @@ from aansluitkit.connection.model import Profile
 from aansluitkit.ebms.cpa import read_cpa
 from aansluitkit.ebms.message import AckRequested, Message, build, compose, read_message
 from aansluitkit.ebms.mime import Payload, pack
+from aansluitkit.ebms.signature import Signer
 
 from .conftest import Node, Pair, cpa_of, post
 
@@ -358,3 +359,55 @@ def test_encoded_url_mapping_is_removed(pair: Pair) -> None:
     client.create_url_mapping(URLMapping(source="https://c.test/x", destination="https://d.test/y"))
     assert client._client.delete("/urlMappings/https%3A%2F%2Fc.test%2Fx").status_code == 204
     assert "https://c.test/x" not in [mapping.source for mapping in client.list_url_mappings()]
+
+
+SIGNED = {"profile": Profile.RELIABLE_SIGNED, "sync_reply": True}
+
+
+def signed(pair: Pair, *payloads: Payload) -> tuple[Message, bytes]:
+    """A signed message of the partner, and its envelope."""
+    load(pair, "signed", **SIGNED)
+    message = composed(pair, "signed", *payloads)
+    folder = pair.pki / "party-partner"
+    document = pair.ours.client.get_cpa("signed")
+    [terms] = [terms for terms in read_cpa(document.encode()).terms if terms.action == "foutbericht"]
+    assert terms.channel.signature
+    signer = Signer(folder / "key.pem", folder / "certificate.pem")
+    return message, signer.sign(build(message), payloads, terms.channel.signature)
+
+
+def judged(pair: Pair, envelope: bytes, *payloads: Payload) -> Message:
+    content_type, body = pack(envelope, payloads)
+    status, answer = post(pair, body, **{"Content-Type": content_type})
+    assert status == 200
+    return read_message("text/xml", answer)
+
+
+def test_signed_message_is_acknowledged(pair: Pair) -> None:
+    payload = Payload("a@test", "text/plain", b"x")
+    message, envelope = signed(pair, payload)
+    told = judged(pair, envelope, payload).acknowledgment
+    assert told
+    assert (told.ref_to_message_id, len(told.references)) == (message.header.message_id, 2)
+
+
+@pytest.mark.parametrize("lie", ["no signature", "other payload", "other header", "signature of another message"])
+def test_signature_that_does_not_hold_is_refused(pair: Pair, lie: str) -> None:
+    payload = Payload("a@test", "text/plain", b"x")
+    message, envelope = signed(pair, payload)
+    if lie == "no signature":
+        envelope = build(message)
+    elif lie == "other payload":
+        payload = replace(payload, content=b"y")
+    elif lie == "other header":
+        conversation = message.header.conversation_id.encode()
+        envelope = envelope.replace(conversation + b"</eb:ConversationId>", b"other</eb:ConversationId>")
+    else:
+        _, other = signed(pair, payload)
+        pattern = re.compile(rb"<ds:Signature[ >].*</ds:Signature>", re.DOTALL)
+        [found] = pattern.findall(other)
+        envelope = pattern.sub(lambda _: found, envelope)
+    [error] = judged(pair, envelope, payload).errors
+    assert error.code == "SecurityFailure"
+    with pytest.raises(EbmsNotFoundError):
+        pair.ours.client.get_message(message.header.message_id)
