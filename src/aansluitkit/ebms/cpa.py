@@ -206,11 +206,14 @@ def read_cpa(document: bytes) -> Cpa:
     if set(one.ids) & set(other.ids):
         raise MalformedError("both parties of the CPA bear the same PartyId")
     status = root.find("tns:Status", NAMESPACES)
+    start, end = _moment(required(root, "tns:Start")), _moment(required(root, "tns:End"))
+    if start >= end:
+        raise MalformedError(f"the CPA ends on {end:%Y-%m-%d}, before it starts on {start:%Y-%m-%d}")
     return Cpa(
         id=_attribute(root, "cpaid"),
         status=_attribute(status, "value") if status is not None else AGREED,
-        start=_moment(required(root, "tns:Start")),
-        end=_moment(required(root, "tns:End")),
+        start=start,
+        end=end,
         parties=(one, other),
         terms=_unambiguous((*_terms(infos[0], one, infos[1], other), *_terms(infos[1], other, infos[0], one))),
     )

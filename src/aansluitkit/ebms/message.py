@@ -283,7 +283,7 @@ def read_envelope(envelope: bytes, payloads: tuple[Payload, ...] = ()) -> Messag
             status=_read_status(body),
             payloads=_listed(body, payloads),
             ack_requested=_read_ack_requested(heading),
-            sync_reply=_optional(heading, "eb:SyncReply") is not None,
+            sync_reply=heading.find("eb:SyncReply", NAMESPACES) is not None,  # never signed, and the CPA decides
             acknowledgment=_read_acknowledgment(heading),
             references=_references(heading, "ds:Signature/ds:SignedInfo/ds:Reference"),
         )
@@ -329,8 +329,10 @@ def _single(parent: etree._Element, path: str) -> etree._Element:
 
 
 def _optional(parent: etree._Element, path: str) -> etree._Element | None:
-    """The one element at ``path`` that is not meant for an MSH on the way."""
-    found = [element for element in parent.iterfind(path, NAMESPACES) if element.get(f"{{{SOAP}}}actor") != NEXT_MSH]
+    """The one element at ``path`` that is for us: what is for an actor on the way is not signed, and does not count."""
+    found = [
+        element for element in parent.iterfind(path, NAMESPACES) if element.get(f"{{{SOAP}}}actor") not in ON_THE_WAY
+    ]
     if len(found) > 1:
         raise MalformedError(f"{etree.QName(parent).localname} has {len(found)} elements {path.partition(':')[2]}")
     return found[0] if found else None

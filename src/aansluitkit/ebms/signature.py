@@ -167,7 +167,11 @@ def verify(
 
 
 def acknowledges(references: Sequence[bytes], envelope: bytes) -> bool:
-    """Whether the ds:Reference elements of a signed Acknowledgment are those of the ``envelope`` that we signed."""
+    """Whether the ds:Reference elements of a signed Acknowledgment are those of the ``envelope`` that we signed.
+
+    Raises:
+        SecurityFailure: when one of them is no whole ds:Reference.
+    """
     signed = parse(envelope).iterfind("soap:Header/ds:Signature/ds:SignedInfo/ds:Reference", NAMESPACES)
     ours, theirs = sorted(map(_proof, signed)), sorted(map(_proof, map(parse, references)))
     return bool(ours) and ours == theirs
@@ -275,13 +279,15 @@ def _canonical(element: etree._Element, algorithm: str, prefixes: list[str] | No
     tree = element.getroottree()
     what = tree if tree.getroot() is element else element  # processing instructions beside the root count too
     exclusive = algorithm == EXCLUSIVE
-    return etree.tostring(
-        what,
-        method="c14n",
-        exclusive=exclusive,
-        with_comments=False,
-        inclusive_ns_prefixes=prefixes if exclusive else None,
-    )
+    listed = prefixes if exclusive else None
+    try:
+        return etree.tostring(
+            what, method="c14n", exclusive=exclusive, with_comments=False, inclusive_ns_prefixes=listed
+        )
+    except etree.C14NError as error:
+        raise SecurityFailure(
+            "//Envelope", "the envelope has no canonical form: a namespace is no absolute URI"
+        ) from error
 
 
 def _signer(signature: etree._Element, terms: SignatureTerms, trust: tuple[x509.Certificate, ...]) -> x509.Certificate:

@@ -190,6 +190,7 @@ def test_durations(written: str, interval: timedelta, render: Render) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
+        (r"End>[^<]*<", "End>2001-01-01T00:00:00Z<", "before it starts"),
         (r"RetryInterval>[^<]*<", "RetryInterval>P1M<", "no duration"),
         (r"RetryInterval>[^<]*<", "RetryInterval>PT<", "no duration"),
         (r"RetryInterval>[^<]*<", "RetryInterval>PT9999999H<", "no duration"),

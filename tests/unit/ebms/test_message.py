@@ -223,8 +223,11 @@ def test_what_is_wrong_with_a_message_is_told_to_its_sender(old: bytes, new: byt
     assert told.ack_requested is None
 
 
-def test_blocks_of_others_are_passed_over() -> None:
-    blocks = b'<x soap:mustUnderstand="0"/><eb:AckRequested eb:version="2.0" ' + NEXT_MSH + b"/></soap:Header>"
+@pytest.mark.parametrize("actor", [NEXT_MSH, b'soap:actor="http://schemas.xmlsoap.org/soap/actor/next"'])
+def test_blocks_of_others_are_passed_over(actor: bytes) -> None:
+    """What is for actors on the way is not signed: whoever is on the way could have put it there."""
+    blocks = b'<x soap:mustUnderstand="0"/><eb:AckRequested eb:version="2.0" ' + actor + b"/>"
+    blocks += b'<eb:Acknowledgment eb:version="2.0" ' + actor + b"/></soap:Header>"
     changed = ENVELOPE.replace(b"</soap:Header>", blocks)
     payloads = (Payload("een", "x/y", b""),)
     assert read_envelope(changed, payloads) == read_envelope(ENVELOPE, payloads)
@@ -338,3 +341,31 @@ def test_broken_cpa_is_named(connection: Connection, old: str, new: str, words: 
     assert old in document
     with pytest.raises(MalformedError, match=words):
         read_cpa(document.replace(old, new).encode())
+
+
+@pytest.mark.parametrize(
+    ("prefix", "words"),
+    [
+        ("33", "MimeProblem at cid:nosuch"),
+        ("34", "Inconsistent at //Header/MessageHeader/@version"),
+        ("53", "no well-formed XML"),
+        ("54", "no SOAP 1.1 Envelope"),
+        ("55", "no MessageHeader"),
+        ("56", "no CPAId"),
+        ("57", "no well-formed XML"),
+        ("58", "document type declaration"),
+        ("61", "application/json"),
+        ("63", "application/soap"),
+    ],
+)
+def test_what_the_reference_adapter_refuses_is_refused(prefix: str, words: str, recorded: Any) -> None:
+    _, content_type, body = recorded.messages(prefix)[0]
+    with pytest.raises((MalformedError, ErrorListError), match=words):
+        read_message(content_type, body)
+
+
+@pytest.mark.parametrize("prefix", ["21", "22", "24", "26"])
+def test_the_reference_adapter_refuses_what_its_cpa_does_not_have(prefix: str, recorded: Any) -> None:
+    _, content_type, body = recorded.messages(prefix)[0]
+    header = read_message(content_type, body).header
+    assert read_cpa(recorded.cpa(header.cpa_id)).terms_of(header) is None

@@ -157,6 +157,7 @@ def versioned(envelope: bytes) -> bytes:
         (lambda envelope: envelope.replace(b"<eb:CPAId>", b"<?x y?><eb:CPAId>"), "changed"),
         (lambda envelope: envelope.replace(b"<soap:Envelope", b"<?x y?><soap:Envelope"), "changed"),
         (lambda envelope: envelope.replace(b"<soap:Header>", b"<soap:Header> "), "changed"),
+        (lambda envelope: envelope.replace(b"<soap:Header>", b'<soap:Header xmlns:x="x">'), "no canonical form"),
         (lambda envelope: envelope.replace(b"<soap:Body>", b"<soap:Body><x/>"), "changed"),
         (lambda envelope: envelope.replace(b"<eb:DuplicateElimination/>", b""), "changed"),
     ],
@@ -225,16 +226,20 @@ def test_a_comment_does_not_split_a_value(envelope: bytes, agreed: SignatureTerm
     assert read_envelope(split, PAYLOADS).header == read_envelope(envelope, PAYLOADS).header
 
 
+@pytest.mark.parametrize(("old", "new"), [("g4", "g1"), ("g1", "g4")])
 def test_a_renewed_certificate_of_the_same_oin(
-    terms: Terms, agreed: SignatureTerms, pki_g1: Path, pki_g4: Path
+    old: str, new: str, terms: Terms, agreed: SignatureTerms, request: pytest.FixtureRequest
 ) -> None:
-    """The CPA has the G4 certificate; the signer uses the one of G1."""
-    renewed = Signer(pki_g1 / "party-organisation/key.pem", pki_g1 / "party-organisation/certificate.pem")
-    signed = renewed.sign(build(compose(terms, PAYLOADS, "test")), PAYLOADS, agreed)
-    refused(signed, PAYLOADS, agreed, "not the signing certificate")
-    assert verify(signed, PAYLOADS, agreed, load_trust(pki_g1 / "party-partner/trust.pem")) == renewed.certificate
+    """The CPA still has the certificate of one generation of PKIoverheid, the signer uses the one of the other."""
+    before, after = (request.getfixturevalue(f"pki_{name}") / "party-organisation" for name in (old, new))
+    other = replace(agreed, certificate=Signer(before / "key.pem", before / "certificate.pem").certificate)
+    renewed = Signer(after / "key.pem", after / "certificate.pem")
+    signed = renewed.sign(build(compose(terms, PAYLOADS, "test")), PAYLOADS, other)
+    refused(signed, PAYLOADS, other, "not the signing certificate")
+    trust = load_trust(after.with_name("party-partner") / "trust.pem")
+    assert verify(signed, PAYLOADS, other, trust) == renewed.certificate
     with pytest.raises(SecurityFailure, match="not trusted"):
-        verify(signed, PAYLOADS, agreed, load_trust(pki_g4 / "party-organisation/certificate.pem")[:1])
+        verify(signed, PAYLOADS, other, load_trust(before / "certificate.pem")[:1])
 
 
 def test_another_party_does_not_sign_for_this_one(terms: Terms, agreed: SignatureTerms, pki_g4: Path) -> None:
