@@ -24,6 +24,7 @@ fuzz: bootstrap
 	@$(VENV)/python tests/fuzz/read.py
 
 bench: bootstrap
+	@$(ROOT) $(VENV)/python tests/bench/messages.py
 	@$(ROOT) $(VENV)/python tests/bench/lab.py
 
 docs/topology.svg: inventories/lab/hosts.yml inventories/lab/group_vars/all/connection.yml

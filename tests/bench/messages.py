@@ -1,7 +1,7 @@
 """Pings and reliable messages per second between two nodes of ours on this machine, over two-way TLS.
 
-``python tests/bench/messages.py [postgresql]``: two processes with a database each (SQLite, or a PostgreSQL of this
-run's own where it is installed), a client that hands over and takes as an application does. Load generator, nodes and
+``python tests/bench/messages.py``: two processes with a database each (a PostgreSQL of this run's own where it is
+installed, else SQLite), a client that hands over and takes as an application does. Load generator, nodes and
 databases share the processors, so figures of different machines do not compare.
 """
 
@@ -35,9 +35,9 @@ from aansluitkit.lab.pki import ENDPOINT, PARTNER, Generation, make_pki
 from aansluitkit.project import ROOT
 
 sys.path.insert(0, str(ROOT / "tests/unit"))
-from ebms.postgres import running
+from ebms.postgres import installed, running
 
-SECONDS = 6.0  # per figure
+SECONDS = 10.0  # per figure
 SENDERS = 8
 SIZES = {"1 kB": 1000, "1 MB": 1_000_000}
 PASSWORD = "bench"  # noqa: S105
@@ -222,9 +222,9 @@ async def run(connection: Connection, processes: dict[str, subprocess.Popen[byte
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # on loopback, of this very run
     connector = aiohttp.TCPConnector(ssl=context, limit=0)
-    auth = aiohttp.BasicAuth("ebms", PASSWORD)
+    headers = {"Authorization": aiohttp.encode_basic_auth("ebms", PASSWORD)}
     table = Table("what", "per second", "p50 (ms)", "p99 (ms)")
-    async with aiohttp.ClientSession(auth=auth, connector=connector) as session:
+    async with aiohttp.ClientSession(headers=headers, connector=connector) as session:
         nodes = {
             party: Node(made, f"https://{LOOPBACK}:{PORTS[party][1]}/service/rest/v19", session)
             for party, made in processes.items()
@@ -262,7 +262,7 @@ def main() -> None:
             "partner": folder / "pki" / PARTNER / "certificate.pem",
         }
         connection = connection.model_copy(update={"certificates": connection.certificates.model_copy(update=files)})
-        server = stack.enter_context(running()) if "postgresql" in sys.argv[1:] else None
+        server = stack.enter_context(running()) if installed() else None
         processes = {}
         for party in PORTS:
             database = server.database() if server else f"sqlite:///{folder}/{party}.db"

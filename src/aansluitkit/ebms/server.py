@@ -28,6 +28,7 @@ from aansluitkit.ebms.mime import Limits
 from aansluitkit.ebms.replies import Replies
 from aansluitkit.ebms.resources import Agreements, Traffic
 from aansluitkit.ebms.rest import rest_application
+from aansluitkit.ebms.scenarios import Dropped, LyingSecurity, RepeatingClient, Scenario, play
 from aansluitkit.ebms.security import Security
 from aansluitkit.ebms.sending import Sending
 from aansluitkit.ebms.settings import Settings, read_secret
@@ -68,7 +69,8 @@ class Server:
             inbound = _tls(server_context, ebms.certificate_file, ebms.key_file, ebms.trust_file)
         outbound = _tls(client_context, ebms.certificate_file, ebms.key_file, ebms.trust_file)
         administration = _tls(server_context, rest.certificate_file, rest.key_file, None)
-        client = await self._stack.enter_async_context(Client(outbound))
+        repeats = settings.scenario is Scenario.REPEAT
+        client = await self._stack.enter_async_context((RepeatingClient if repeats else Client)(outbound))
         self._build(client)
         await self._listen("ebms", self._ebms_application(), ebms.address, ebms.port, inbound)
         await self._listen("rest", self._rest_application(client), rest.address, rest.port, administration)
@@ -80,7 +82,10 @@ class Server:
         """Put the parts together."""
         settings, ebms = self._settings, self._settings.ebms
         trust = load_trust(ebms.trust_file) if ebms.client_identity is Identity.OIN else ()
-        self._security = Security(Signer(ebms.key_file, ebms.certificate_file), load_key(ebms.key_file), trust)
+        keys = Signer(ebms.key_file, ebms.certificate_file), load_key(ebms.key_file), trust
+        self._security = LyingSecurity(settings.scenario, *keys) if settings.scenario else Security(*keys)
+        if settings.scenario:
+            log.warning("this node plays scenario %s: it is no partner to rely on", settings.scenario)
         replies = Replies(self.store, self._security)
         self._delivery = Delivery(self.store, client, replies, settings.node, settings.delivery.parallel)
         rules = Rules(settings.domain, ebms.client_identity, Limits(body=ebms.maximum_body_bytes))
@@ -102,7 +107,7 @@ class Server:
 
     async def stop(self) -> None:
         """Close the listeners, let running exchanges end, and close the database."""
-        self._stack.push_async_callback(self._end_tasks)  # after the listeners, before client and database
+        self._stack.push_async_callback(self._end_tasks)  # first: what is taken from now on is sent by others, or later
         await self._stack.aclose()
 
     async def _end_tasks(self) -> None:
@@ -132,8 +137,11 @@ class Server:
     async def _receive(self, request: web.Request) -> web.Response:
         body = await request.read()
         try:
-            certificate = self._certificate(request)
-            answer = await asyncio.to_thread(self._handler.handle, request.headers, body, certificate)
+            answer = await self._answer(request, body)
+        except Dropped:
+            if request.transport:
+                request.transport.abort()
+            answer = Response(503)
         except Untrusted as error:
             log.warning("refused a request: %s", error)
             answer = Response(403)
@@ -144,6 +152,13 @@ class Server:
             self._delivery.wake()
         self._metrics.requests.labels(answer.status).inc()
         return web.Response(status=answer.status, body=answer.body or None, headers=answer.headers)
+
+    async def _answer(self, request: web.Request, body: bytes) -> Response:
+        certificate = self._certificate(request)
+        played = await play(self._settings.scenario) if self._settings.scenario else None
+        if played:
+            return played
+        return await asyncio.to_thread(self._handler.handle, request.headers, body, certificate)
 
     def _certificate(self, request: web.Request) -> bytes | None:
         offload = self._settings.ebms.offload

@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, FilePath, IPvAnyAddress, ValidationError
 
 from aansluitkit.ebms.handler import Identity
+from aansluitkit.ebms.scenarios import Scenario
 from aansluitkit.errors import KitError
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -81,6 +82,7 @@ class Settings(_Settings):
     retention_days: Annotated[float, Field(gt=0)] = 7  # of messages that have ended
     pong_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 30
     log_format: Literal["text", "json"] = "text"
+    scenario: Scenario | None = None  # a partner that misbehaves: never where messages count
 
     @property
     def database_password(self) -> str | None:

@@ -36,7 +36,7 @@ class Postgres:
 @contextmanager
 def running() -> Iterator[Postgres]:
     """Start one; skip where there is none."""
-    binaries = _binaries()
+    binaries = installed()
     if binaries is None:
         pytest.skip("postgresql is not installed on this machine")
     # It does not run as root.
@@ -60,7 +60,8 @@ def running() -> Iterator[Postgres]:
         shutil.rmtree(folder)
 
 
-def _binaries() -> Path | None:
+def installed() -> Path | None:
+    """The folder of its programs, or None where it is not installed."""
     found = shutil.which("pg_ctl")
     if found:
         return Path(found).resolve().parent
