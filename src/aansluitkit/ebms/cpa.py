@@ -280,33 +280,45 @@ def _bindings(info: etree._Element, direction: str) -> Iterator[tuple[Service, s
 
 def _channel(info: etree._Element, binding: etree._Element, other: etree._Element, theirs: etree._Element) -> Channel:
     """What both channels of an action say; the endpoint and the key to encrypt for are the receiver's."""
-    ours_channel, their_channel = _channel_of(info, binding), _channel_of(other, theirs)
-    acknowledged = _agreed(ours_channel, their_channel, "ackRequested")
-    signed, their_signed = (_true(found, "isNonRepudiationRequired") for found in (binding, theirs))
-    confidential, their_confidential = (
-        _characteristic(found, "isConfidential") in PERSISTENT for found in (binding, theirs)
-    )
-    if (signed, confidential, _sync_reply(ours_channel)) != (
-        their_signed,
-        their_confidential,
-        _sync_reply(their_channel),
-    ):
+    our_channel, their_channel = _channel_of(info, binding), _channel_of(other, theirs)
+    sync_reply = _sync_reply(their_channel)
+    if sync_reply is not _sync_reply(our_channel):
         raise MalformedError(
-            f"the parties of the CPA differ on isNonRepudiationRequired, isConfidential or syncReplyMode of action "
-            f"{_attribute(binding, 'action')}"
+            f"the parties of the CPA differ on syncReplyMode of action {_attribute(binding, 'action')}"
         )
+    signed, encrypted = _security(binding, theirs)
+    acknowledged = _agreed(our_channel, their_channel, "ackRequested")
+    signing = _needed(_signing(info, our_channel), our_channel, "SenderNonRepudiation") if signed else None
+    envelope = (
+        _needed(_encryption(other, their_channel), their_channel, "ReceiverDigitalEnvelope") if encrypted else None
+    )
     return Channel(
         endpoint=_endpoint(other, their_channel),
-        sync_reply=_sync_reply(their_channel),
+        sync_reply=sync_reply,
         ack_requested=acknowledged,
-        ack_signed=acknowledged and _agreed(ours_channel, their_channel, "ackSignatureRequested"),
-        duplicate_elimination=_agreed(ours_channel, their_channel, "duplicateElimination"),
-        reliability=_reliability(info, ours_channel) if acknowledged else None,
-        signature=_needed(_signing(info, ours_channel), ours_channel, "SenderNonRepudiation") if signed else None,
-        encryption=_needed(_encryption(other, their_channel), their_channel, "ReceiverDigitalEnvelope")
-        if confidential
-        else None,
+        ack_signed=acknowledged and _agreed(our_channel, their_channel, "ackSignatureRequested"),
+        duplicate_elimination=_agreed(our_channel, their_channel, "duplicateElimination"),
+        reliability=_reliability(info, our_channel) if acknowledged else None,
+        signature=signing,
+        encryption=envelope,
     )
+
+
+def _security(ours: etree._Element, theirs: etree._Element) -> tuple[bool, bool]:
+    """Whether an action is signed, and whether it is encrypted (section 8.4.14)."""
+    action = _attribute(ours, "action")
+    said = {
+        (_true(binding, "isNonRepudiationRequired"), _characteristic(binding, "isConfidential") in PERSISTENT)
+        for binding in (ours, theirs)
+    }
+    if len(said) > 1:
+        raise MalformedError(
+            f"the parties of the CPA differ on isNonRepudiationRequired or isConfidential of action {action}"
+        )
+    signed, encrypted = said.pop()
+    if encrypted and not signed:
+        raise MalformedError(f"the CPA has action {action} encrypted but not signed, which no Digikoppeling profile is")
+    return signed, encrypted
 
 
 def _agreed(ours: etree._Element, theirs: etree._Element, name: str) -> bool:

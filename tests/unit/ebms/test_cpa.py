@@ -202,6 +202,7 @@ def test_durations(written: str, interval: timedelta, render: Render) -> None:
         (r"(?s)<tns:ReliableMessaging>.*?</tns:ReliableMessaging>", "", "without ReliableMessaging"),
         (r"(?s)<tns:SenderNonRepudiation>.*?</tns:SenderNonRepudiation>", "", "lacks SenderNonRepudiation"),
         (r"(?s)<tns:ReceiverDigitalEnvelope>.*?</tns:ReceiverDigitalEnvelope>", "", "lacks ReceiverDigitalEnvelope"),
+        (r'isNonRepudiationRequired="true"', 'isNonRepudiationRequired="0"', "encrypted but not signed"),
         (r'ackRequested="always"', 'ackRequested="perMessage"', "always or never"),
         (r'duplicateElimination="always"', 'duplicateElimination="sometimes"', "always or never"),
         (r' tns:ackSignatureRequested="always"', "", "always or never"),
