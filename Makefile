@@ -3,7 +3,7 @@ VENV := .venv/bin
 ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 export PATH := $(CURDIR)/$(VENV):$(PATH)
 
-.PHONY: lab lab-down test lint unit bench bootstrap clean
+.PHONY: lab lab-down test lint unit fuzz bench bootstrap clean
 
 lab: bootstrap
 	@$(ROOT) $(VENV)/aansluitkit lab up inventories/lab
@@ -20,8 +20,12 @@ lint: bootstrap
 unit: bootstrap
 	@$(VENV)/python tests/run.py unit
 
+fuzz: bootstrap
+	@$(VENV)/python tests/fuzz/read.py
+
 bench: bootstrap
 	@$(VENV)/python tests/bench/check.py
+	@$(ROOT) $(VENV)/python tests/bench/messages.py
 	@$(ROOT) $(VENV)/python tests/bench/lab.py
 
 docs/topology.svg: inventories/lab/hosts.yml inventories/lab/group_vars/all/connection.yml

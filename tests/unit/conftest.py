@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from aansluitkit.connection import Connection, load_connection
+from aansluitkit.connection import Connection, Profile, load_connection
+from aansluitkit.documents import render_cpa
+from aansluitkit.ebms.cpa import Terms, read_cpa
+from aansluitkit.ebms.signature import Signer
 from aansluitkit.lab.pki import ENDPOINT, PARTNER, Generation, make_pki
+from aansluitkit.project import ROOT
 
 LAB = Path(__file__).parents[2] / "inventories/lab"
+RECORDED = "AANSLUITKIT_RECORDED"
+_EXCHANGE = re.compile(rb"^======== (to[AB])-\d+ (?:REQUEST|RESPONSE) \((\d+) bytes\)\n", re.MULTILINE)
 
 
 @pytest.fixture(scope="session")
@@ -36,3 +45,54 @@ def connection(lab_connection: Connection, pki_g4: Path) -> Connection:
     """The lab's connection, with certificates that are there."""
     files = {"organisation": pki_g4 / ENDPOINT / "certificate.pem", "partner": pki_g4 / PARTNER / "certificate.pem"}
     return lab_connection.model_copy(update={"certificates": lab_connection.certificates.model_copy(update=files)})
+
+
+@pytest.fixture(scope="session")
+def signer(pki_g4: Path) -> Signer:
+    """Our party's."""
+    return Signer(pki_g4 / ENDPOINT / "key.pem", pki_g4 / ENDPOINT / "certificate.pem")
+
+
+@pytest.fixture(scope="session")
+def terms(connection: Connection) -> Terms:
+    """Of the first action that we send, in the profile that has everything: reliable, signed and encrypted."""
+    agreed = connection.cpa.model_copy(update={"profile": Profile.RELIABLE_ENCRYPTED})
+    return read_cpa(render_cpa(connection.model_copy(update={"cpa": agreed})).encode()).terms[0]
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """Exchanges of the reference adapter, byte for byte."""
+
+    folder: Path
+
+    def cpa(self, name: str) -> bytes:
+        return (self.folder / f"cpa/{name}.xml").read_bytes()
+
+    def messages(self, prefix: str) -> list[tuple[str, str, bytes]]:
+        """To whom, Content-Type and body of each message in the recording whose name begins with ``prefix``."""
+        content = next((self.folder / "wire").glob(f"{prefix}-*.txt")).read_bytes()
+        found = []
+        for matched in _EXCHANGE.finditer(content):
+            head, _, body = content[matched.end() : matched.end() + int(matched.group(2))].partition(b"\r\n\r\n")
+            kind = re.search(rb"(?im)^content-type: *([^\r\n]*)", head)
+            if kind:
+                whole = _dechunked(body) if b"chunked" in head.lower() else body
+                found.append((matched.group(1).decode(), kind.group(1).decode(), whole))
+        return found
+
+
+@pytest.fixture(scope="session")
+def recorded() -> Recorded:
+    folder = Path(os.environ.get(RECORDED, ROOT.parent / "shared/data"))
+    if not folder.is_dir():
+        pytest.skip(f"no recorded exchanges of the reference adapter: {RECORDED} names their folder")
+    return Recorded(folder)
+
+
+def _dechunked(body: bytes) -> bytes:
+    whole = b""
+    while body:
+        size, _, body = body.partition(b"\r\n")
+        whole, body = whole + body[: int(size, 16)], body[int(size, 16) + 2 :]
+    return whole

@@ -14,6 +14,7 @@ import socket
 import sys
 from pathlib import Path
 
+from aansluitkit.ebms.logs import begin_logging
 from aansluitkit.ebms.server import Server
 from aansluitkit.ebms.settings import Settings, read_settings
 from aansluitkit.errors import KitError
@@ -26,12 +27,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="aansluitkit-adapter", description="ebMS 2.0 adapter")
     parser.add_argument("--settings", type=Path, required=True, help="the settings file (YAML)")
     path = parser.parse_args().settings
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(message)s")
-    logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
         settings = read_settings(path)
     except KitError as error:
         return _fail(error, 2)
+    begin_logging(settings.node, settings.log_format)
     try:
         asyncio.run(_run(settings))
     except KitError as error:

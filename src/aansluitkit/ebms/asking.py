@@ -8,10 +8,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from aansluitkit.ebms.client import Client
-from aansluitkit.ebms.cpa import Cpa, Party, read_cpa
-from aansluitkit.ebms.errors import HopError
+from aansluitkit.ebms.cpa import Cpa, Party
+from aansluitkit.ebms.errors import ErrorListError, HopError, MalformedError
 from aansluitkit.ebms.message import (
-    CONTENT_TYPE,
     PING,
     STATUS_REQUEST,
     Message,
@@ -21,7 +20,9 @@ from aansluitkit.ebms.message import (
     read_message,
     request,
 )
-from aansluitkit.ebms.store import Direction, Store
+from aansluitkit.ebms.messages import Direction
+from aansluitkit.ebms.mime import CONTENT_TYPE
+from aansluitkit.ebms.store import Store
 
 _FIRST_PAUSE = 0.02
 _LONGEST_PAUSE = 0.5
@@ -58,25 +59,23 @@ class Asking:
         Raises:
             HopError: when no answer came.
         """
-        envelope = await asyncio.to_thread(self._store.sent, message_id)
-        if envelope is None:
+        sent = await asyncio.to_thread(self._store.messages.sent, message_id)
+        if sent is None or sent.sender is None or sent.receiver is None:
             return None
-        header = read_message(CONTENT_TYPE, envelope).header
-        cpa = await self._cpa(header.cpa_id)
-        party, partner = cpa.party(header.sender), cpa.party(header.receiver)
+        cpa = await self._cpa(sent.cpa_id)
+        party, partner = cpa.party_named(sent.sender), cpa.party_named(sent.receiver)
         if party is None or partner is None:
             raise HopError("cpa", f"CPA {cpa.id} no longer names the parties of message {message_id}")
-        question = request(header.sender, header.receiver, cpa.id, STATUS_REQUEST, self._domain)
+        question = request(party.ids[0], partner.ids[0], cpa.id, STATUS_REQUEST, self._domain)
         answer = await self._ask(replace(question, asked_message_id=message_id), party, partner)
         if answer.status is None or answer.status.message_id != message_id:
             raise HopError("pong", f"{partner.name} does not answer the question for the status of {message_id}")
         return answer.status
 
     async def _cpa(self, cpa_id: str) -> Cpa:
-        document = await asyncio.to_thread(self._store.cpa, cpa_id)
-        if document is None:
+        cpa = await asyncio.to_thread(self._store.agreement, cpa_id)
+        if cpa is None:
             raise HopError("cpa", f"No CPA found for cpaId={cpa_id}")
-        cpa = read_cpa(document)
         objection = cpa.objection(datetime.now(UTC))
         if objection:
             raise HopError("cpa", objection)
@@ -86,10 +85,10 @@ class Asking:
         envelope = build(message)
         endpoint = await asyncio.to_thread(self._store.destination_of, partner.endpoint)
         # Before it is sent: the answer can be here before the exchange is over.
-        await asyncio.to_thread(self._store.record, Direction.SENT, message.header, envelope)
+        await asyncio.to_thread(self._store.messages.record, Direction.SENT, message.header, envelope)
         reply = await self._client.post(endpoint, envelope)
         if reply.body:
-            return read_message(reply.content_type, reply.body)
+            return _understood(partner, reply.content_type, reply.body)
         if partner.sync_reply:
             raise HopError("pong", f"{endpoint} takes the {message.header.action} and answers nothing")
         return await self._wait(message, party, partner)
@@ -98,9 +97,9 @@ class Asking:
         until = time.monotonic() + self._timeout
         pause = _FIRST_PAUSE
         while time.monotonic() < until:
-            found = await asyncio.to_thread(self._store.reply_to, message.header.message_id)
+            found = await asyncio.to_thread(self._store.messages.reply_to, message.header.message_id)
             if found is not None:
-                return read_message(CONTENT_TYPE, found)
+                return _understood(partner, CONTENT_TYPE, found)
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, _LONGEST_PAUSE)
         raise HopError(
@@ -108,3 +107,10 @@ class Asking:
             f"{partner.name} took the {message.header.action}, but no answer came within {self._timeout:.0f} s: it "
             f"must be able to reach {party.endpoint}",
         )
+
+
+def _understood(partner: Party, content_type: str, body: bytes) -> Message:
+    try:
+        return read_message(content_type, body)
+    except (MalformedError, ErrorListError) as error:
+        raise HopError("pong", f"the answer of {partner.name} is not understood: {error}") from error

@@ -15,11 +15,27 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from aansluitkit.ebms.errors import HopError
-from aansluitkit.ebms.message import CONTENT_TYPE, SOAP_ACTION, fault_reason
+from aansluitkit.ebms.message import SOAP_ACTION, fault_reason
+from aansluitkit.ebms.mime import CONTENT_TYPE
 
 CONNECT_SECONDS = 10
 EXCHANGE_SECONDS = 60
 MAXIMUM_REPLY = 20 * 1024 * 1024
+# Of these the same message may be accepted later (Digikoppeling ebMS2, HTTP response codes).
+_PASSING = {408, 429, *range(500, 600)} - {501, 505, 510}
+
+
+class StatusError(HopError):
+    """The partner answered with an HTTP status that is no success."""
+
+    def __init__(self, hop: str, message: str, status: int) -> None:
+        self.status = status
+        super().__init__(hop, message)
+
+    @property
+    def passing(self) -> bool:
+        """Whether the same message may be accepted later."""
+        return self.status in _PASSING
 
 
 @dataclass(frozen=True)
@@ -51,17 +67,16 @@ class Client:
         """Close all connections."""
         await self._session.close()
 
-    async def post(self, endpoint: str, envelope: bytes) -> Reply:
-        """Post ``envelope`` to ``endpoint``.
+    async def post(self, endpoint: str, body: bytes, content_type: str = CONTENT_TYPE) -> Reply:
+        """Post the message ``body`` to ``endpoint``.
 
         Raises:
-            HopError: when no ebMS answer came; ``hop`` says where it failed.
+            HopError: when no ebMS answer came; ``hop`` says where it failed. A StatusError when it was an HTTP status.
         """
-        headers = {"Content-Type": CONTENT_TYPE, "SOAPAction": SOAP_ACTION}
+        headers = {"Content-Type": content_type, "SOAPAction": SOAP_ACTION}
         try:
-            async with self._session.post(endpoint, data=envelope, headers=headers, allow_redirects=False) as response:
-                body = await response.content.read(MAXIMUM_REPLY)
-                return _reply(endpoint, response, body)
+            async with self._session.post(endpoint, data=body, headers=headers, allow_redirects=False) as response:
+                return _reply(endpoint, response, await response.content.read(MAXIMUM_REPLY))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _at_hop(endpoint, error) from error
 
@@ -71,8 +86,9 @@ def _reply(endpoint: str, response: aiohttp.ClientResponse, body: bytes) -> Repl
         return Reply(response.headers.get("Content-Type", ""), body.strip())
     reason = fault_reason(body) if body else None
     if reason:
-        raise HopError("cpa", f"{endpoint} refuses the message: {reason}")
-    raise HopError("http", f"{endpoint} answers with HTTP status {response.status}, which is not of an ebMS adapter")
+        raise StatusError("cpa", f"{endpoint} refuses the message: {reason}", response.status)
+    told = f"{endpoint} answers with HTTP status {response.status}, which is not of an ebMS adapter"
+    raise StatusError("http", told, response.status)
 
 
 def _at_hop(endpoint: str, error: Exception) -> HopError:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
 from aansluitkit.errors import KitError
+
+if TYPE_CHECKING:
+    from aansluitkit.ebms.message import Header
 
 
 class HopError(KitError):
@@ -15,3 +21,39 @@ class HopError(KitError):
 
 class MalformedError(KitError):
     """What was received is no ebMS 2.0 message, or no CPA; the text says what is wrong with it."""
+
+
+class ErrorCode(StrEnum):
+    """Error codes of the ebXML Message Service Specification 2.0, sections 4.2.3.4.1 and 4.2.3.4.2."""
+
+    VALUE_NOT_RECOGNIZED = "ValueNotRecognized"
+    NOT_SUPPORTED = "NotSupported"
+    INCONSISTENT = "Inconsistent"
+    OTHER_XML = "OtherXml"
+    DELIVERY_FAILURE = "DeliveryFailure"
+    TIME_TO_LIVE_EXPIRED = "TimeToLiveExpired"
+    SECURITY_FAILURE = "SecurityFailure"
+    MIME_PROBLEM = "MimeProblem"
+    UNKNOWN = "Unknown"
+
+
+class ErrorListError(KitError):
+    """A message that is to be answered with an ErrorList (section 4.2.3).
+
+    ``location`` is an XPath in the message, or the ``cid:`` URI of the payload at fault; ``header`` is what the reader
+    of the message had read of it.
+    """
+
+    def __init__(self, code: ErrorCode, location: str, description: str, header: Header | None = None) -> None:
+        self.code = code
+        self.location = location
+        self.description = description
+        self.header = header
+        super().__init__(f"{code} at {location}: {description}")
+
+
+class SecurityFailure(ErrorListError):  # noqa: N818 - the specification's name
+    """A signature or an encryption that does not hold."""
+
+    def __init__(self, location: str, description: str) -> None:
+        super().__init__(ErrorCode.SECURITY_FAILURE, location, description)

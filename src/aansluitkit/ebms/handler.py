@@ -10,13 +10,13 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from enum import StrEnum
 
 from aansluitkit.ebms.certificates import oin_of
-from aansluitkit.ebms.cpa import Cpa, Party, read_cpa
-from aansluitkit.ebms.errors import MalformedError
+from aansluitkit.ebms.cpa import Cpa, Party, Terms
+from aansluitkit.ebms.errors import ErrorCode, ErrorListError, MalformedError
 from aansluitkit.ebms.message import (
-    CONTENT_TYPE,
-    MESSAGE_ERROR,
+    ACKNOWLEDGMENT,
     NOT_RECOGNIZED,
     PING,
     PONG,
@@ -24,37 +24,41 @@ from aansluitkit.ebms.message import (
     SOAP_ACTION,
     STATUS_REQUEST,
     STATUS_RESPONSE,
-    Error,
     Header,
     Message,
     Status,
     build,
+    error,
     fault,
-    read_message,
+    read_envelope,
     reply,
 )
-from aansluitkit.ebms.store import Direction, Store
+from aansluitkit.ebms.messages import Kept, Outgoing, State, Task
+from aansluitkit.ebms.mime import CONTENT_TYPE, Limits, unpack
+from aansluitkit.ebms.receiving import check_terms
+from aansluitkit.ebms.replies import Replies, told
+from aansluitkit.ebms.security import Security
+from aansluitkit.ebms.store import Store
 
 log = logging.getLogger(__name__)
 _MAXIMUM_LENGTH = 255  # of ids that are kept
+_STATUS = {State.RECEIVED: "Received", State.PROCESSED: "Processed"}  # section 7.3.2
 
 
-@dataclass(frozen=True)
-class Delivery:
-    """An envelope to post to an endpoint, in an exchange of its own."""
+class Identity(StrEnum):
+    """What of the client certificate must be in the CPA: the OIN, or the certificate itself."""
 
-    endpoint: str
-    envelope: bytes
-    what: str
+    OIN = "oin"
+    CERTIFICATE = "certificate"
 
 
 @dataclass(frozen=True)
 class Response:
-    """The answer to an HTTP request, and what to send afterwards."""
+    """The answer to an HTTP request; ``sends`` when there is something for the worker too."""
 
     status: int
     body: bytes = b""
-    delivery: Delivery | None = None
+    sends: bool = False
 
     @property
     def headers(self) -> dict[str, str]:
@@ -62,94 +66,190 @@ class Response:
         return {"Content-Type": CONTENT_TYPE, "SOAPAction": SOAP_ACTION} if self.body else {}
 
 
+@dataclass(frozen=True)
+class From:
+    """What comes from a known party: its header, its bytes, and who they are."""
+
+    header: Header
+    envelope: bytes
+    cpa: Cpa
+    sender: Party
+    receiver: Party
+
+
+@dataclass(frozen=True)
+class Arrived(From):
+    """A message."""
+
+    message: Message
+
+
+@dataclass(frozen=True)
+class Unreadable(From):
+    """What would be a message, but for ``problem``."""
+
+    problem: ErrorListError
+
+
 class Refusal(Exception):  # noqa: N818 - a verdict
     """The sender is not known to be a party: it gets a SOAP Fault, and nobody else hears of it."""
 
 
-class Handler:
-    """Answers messages with what ``store`` knows; ``domain`` stands behind the @ of our message ids."""
+@dataclass(frozen=True)
+class Rules:
+    """``domain`` stands behind the @ of our message ids; ``identity`` is how a client is known."""
 
-    def __init__(self, store: Store, domain: str) -> None:
+    domain: str
+    identity: Identity
+    limits: Limits
+
+
+class Handler:
+    """Answers messages with what ``store`` knows."""
+
+    def __init__(self, store: Store, security: Security, replies: Replies, rules: Rules) -> None:
         self._store = store
-        self._domain = domain
+        self._security = security
+        self._replies = replies
+        self._domain = rules.domain
+        self._rules = rules
 
     def handle(self, headers: Mapping[str, str], body: bytes, certificate: bytes | None) -> Response:
         """Answer one POST; ``certificate`` is the client's, in DER."""
         try:
             _check_soap_action(headers.get("SOAPAction"))
-            message = read_message(headers.get("Content-Type", ""), body)
-            cpa, sender, receiver = self._judge(message.header, certificate)
-        except (Refusal, MalformedError) as error:
-            log.warning("refused a message: %s", error)
-            return Response(500, fault(str(error)))
-        log.info("received %s", told(message.header))
-        answer = self._answer(message, cpa, body)
-        if answer is None:
-            return Response(204)
-        envelope = build(answer)
-        if receiver.sync_reply:
-            return Response(200, envelope)
-        return Response(204, delivery=Delivery(sender.endpoint, envelope, told(answer.header)))
+            arrived = self._read(headers.get("Content-Type", ""), body, certificate)
+        except (Refusal, MalformedError) as problem:
+            log.warning("refused a message: %s", problem)
+            return Response(500, fault(str(problem)))
+        log.info("received %s", told(arrived.header))
+        if isinstance(arrived, Unreadable):
+            return self._reply(arrived, self._error(arrived.header, arrived.problem), arrived.receiver.sync_reply)
+        return self._signal(arrived) if arrived.header.is_signal else self._business(arrived)
+
+    def _read(self, content_type: str, body: bytes, certificate: bytes | None) -> Arrived | Unreadable:
+        """The message, when its sender is who it says it is."""
+        envelope, payloads = unpack(content_type, body, self._rules.limits)
+        try:
+            message = read_envelope(envelope, payloads)
+        except ErrorListError as problem:
+            if problem.header is None:
+                raise MalformedError(str(problem)) from problem
+            return Unreadable(problem.header, envelope, *self._judge(problem.header, certificate), problem)
+        return Arrived(message.header, envelope, *self._judge(message.header, certificate), message)
 
     def _judge(self, header: Header, certificate: bytes | None) -> tuple[Cpa, Party, Party]:
         """The agreement and the two parties, when the sender is who it says it is."""
         for name, value in (("CPAId", header.cpa_id), ("MessageId", header.message_id)):
             if len(value) > _MAXIMUM_LENGTH:
                 raise Refusal(f"{name} has more than {_MAXIMUM_LENGTH} characters")
-        document = self._store.cpa(header.cpa_id)
-        if document is None:
+        cpa = self._store.agreement(header.cpa_id)
+        if cpa is None:
             raise Refusal(f"CPA {header.cpa_id} not found")
-        cpa = read_cpa(document)
         sender, receiver = cpa.party(header.sender), cpa.party(header.receiver)
         for name, identification, party in (("From", header.sender, sender), ("To", header.receiver, receiver)):
             if party is None:
                 raise Refusal(f"{name} party {identification} is not a party of CPA {cpa.id}")
         if sender is None or receiver is None or sender is receiver:
             raise Refusal(f"From and To are the same party of CPA {cpa.id}")
+        self._identify(header, certificate, cpa, sender)
+        return cpa, sender, receiver
+
+    def _identify(self, header: Header, certificate: bytes | None, cpa: Cpa, sender: Party) -> None:
         oin = oin_of(certificate) if certificate else None
         if oin not in [identification.value for identification in sender.ids]:
             raise Refusal(
                 f"the OIN in the client certificate, {oin or 'none'}, is not the one that CPA {cpa.id} names for the "
                 f"From party, {header.sender.value}"
             )
-        return cpa, sender, receiver
+        if self._rules.identity is Identity.CERTIFICATE:
+            named = sender.certificates.get("client")
+            if named is None or self._store.certificate_for(named, cpa.id) != certificate:
+                raise Refusal(f"the client certificate is not the one that CPA {cpa.id} names for {header.sender}")
 
-    def _answer(self, message: Message, cpa: Cpa, body: bytes) -> Message | None:
-        header = message.header
-        if header.is_signal and header.action in REPLIES:
-            self._take_reply(header, body)
-            return None
-        objection = cpa.objection(datetime.now(UTC))
-        if objection:
-            return self._error(header, "Inconsistent", "//Header/MessageHeader/CPAId", objection)
-        if header.is_signal and header.action == PING:
-            self._store.record(Direction.RECEIVED, header, body)
+    def _signal(self, arrived: Arrived) -> Response:
+        header = arrived.header
+        if header.action in (*REPLIES, ACKNOWLEDGMENT):
+            self._replies.take(arrived.message, arrived.envelope, arrived.cpa)
+            return Response(204)
+        try:
+            _check_dates(arrived.cpa)
+            answer = self._answer(arrived)
+        except ErrorListError as problem:
+            answer = self._error(arrived.header, problem)
+        kept = header if header.action == PING else None
+        return self._reply(arrived, answer, arrived.receiver.sync_reply, kept)
+
+    def _answer(self, arrived: Arrived) -> Message:
+        header = arrived.header
+        if header.action == PING:
             return reply(header, PONG, self._domain)
-        if header.is_signal and header.action == STATUS_REQUEST:
-            return self._status(message)
-        return self._error(
-            header, "NotSupported", "//Header/MessageHeader/Action", f"action {header.action} is not supported"
+        if header.action == STATUS_REQUEST:
+            return self._status(arrived.message)
+        raise ErrorListError(
+            ErrorCode.NOT_SUPPORTED, "//Header/MessageHeader/Action", f"action {header.action} is not supported"
         )
 
-    def _take_reply(self, header: Header, body: bytes) -> None:
-        if header.ref_to_message_id and self._store.sent(header.ref_to_message_id):
-            self._store.record(Direction.RECEIVED, header, body)
-        else:
-            log.info("nobody here asked for %s", told(header))
+    def _business(self, arrived: Arrived) -> Response:
+        header = arrived.header
+        terms = arrived.cpa.terms_of(header)
+        sync_reply = terms.channel.sync_reply if terms else arrived.receiver.sync_reply
+        try:
+            known = self._store.messages.received(header.message_id)
+            if known:
+                return self._again(arrived, known, sync_reply)
+            _check_dates(arrived.cpa)
+            terms = check_terms(arrived.message, arrived.cpa, terms, datetime.now(UTC))
+            payloads = self._security.open(arrived.message, arrived.envelope, terms.channel)
+        except ErrorListError as problem:
+            return self._reply(arrived, self._error(arrived.header, problem), sync_reply)
+        answer = self._acknowledgment(arrived, terms) if terms.channel.ack_requested else None
+        if not self._store.messages.accept(header, arrived.envelope, payloads, answer):
+            log.info("%s came twice at once", told(header))
+            return self._business(arrived)
+        return _response(answer)
+
+    def _again(self, arrived: Arrived, known: Kept, sync_reply: bool) -> Response:
+        """The answer that the first of these messages got, once more."""
+        header = arrived.header
+        if (known.cpa_id, known.sender) != (header.cpa_id, str(header.sender)):
+            raise ErrorListError(
+                ErrorCode.INCONSISTENT,
+                "//Header/MessageHeader/MessageData/MessageId",
+                "another message bears this MessageId",
+            )
+        log.info("%s is here already", told(header))
+        found = self._store.messages.our_reply_to(header.message_id, [ACKNOWLEDGMENT])
+        if found is None:
+            return Response(204)
+        identity, action, envelope = found
+        if sync_reply:
+            return Response(200, envelope)
+        self._store.messages.repeat(_task(identity, action, arrived.sender.endpoint, envelope))
+        return Response(204, sends=True)
+
+    def _acknowledgment(self, arrived: Arrived, terms: Terms) -> Outgoing:
+        message, envelope = self._security.acknowledge(arrived.message, terms, self._domain)
+        return _outgoing(message.header, envelope, None if terms.channel.sync_reply else arrived.sender.endpoint)
+
+    def _reply(self, arrived: From, answer: Message, sync_reply: bool, received: Header | None = None) -> Response:
+        outgoing = _outgoing(answer.header, build(answer), None if sync_reply else arrived.sender.endpoint)
+        self._store.messages.answer(received, arrived.envelope, outgoing)
+        return _response(outgoing)
 
     def _status(self, message: Message) -> Message:
         asked = message.asked_message_id
         if asked is None:
-            return self._error(
-                message.header, "Inconsistent", "//Body/StatusRequest/RefToMessageId", "no RefToMessageId"
-            )
-        at = self._store.received_at(asked, message.header.cpa_id)
-        status = Status(asked, "Processed" if at else NOT_RECOGNIZED, at)
+            raise ErrorListError(ErrorCode.INCONSISTENT, "//Body/StatusRequest/RefToMessageId", "no RefToMessageId")
+        known = self._store.messages.received(asked)
+        status = Status(asked, NOT_RECOGNIZED)
+        if known and known.cpa_id == message.header.cpa_id:
+            status = Status(asked, _STATUS.get(known.status or State.PROCESSED, NOT_RECOGNIZED), known.at)
         return replace(reply(message.header, STATUS_RESPONSE, self._domain), status=status)
 
-    def _error(self, header: Header, code: str, location: str, description: str) -> Message:
-        log.warning("%s: %s: %s", told(header), code, description)
-        return replace(reply(header, MESSAGE_ERROR, self._domain), errors=(Error(code, location, description),))
+    def _error(self, header: Header, problem: ErrorListError) -> Message:
+        log.warning("%s: %s", told(header), problem)
+        return error(header, problem, self._domain)
 
 
 def _check_soap_action(found: str | None) -> None:
@@ -158,6 +258,23 @@ def _check_soap_action(found: str | None) -> None:
         raise Refusal(f"SOAPAction is {found}, not {SOAP_ACTION}")
 
 
-def told(header: Header) -> str:
-    """A message in one line of the log; what a stranger wrote is quoted."""
-    return f"{header.action!r} {header.message_id!r} from {str(header.sender)!r} (CPA {header.cpa_id!r})"
+def _check_dates(cpa: Cpa) -> None:
+    objection = cpa.objection(datetime.now(UTC))
+    if objection:
+        raise ErrorListError(ErrorCode.INCONSISTENT, "//Header/MessageHeader/CPAId", objection)
+
+
+def _outgoing(header: Header, envelope: bytes, endpoint: str | None) -> Outgoing:
+    """A signal; without ``endpoint`` it goes in the answer to the request."""
+    task = _task(header.message_id, header.action, endpoint, envelope) if endpoint else None
+    return Outgoing(header, envelope, task)
+
+
+def _task(message_id: str, action: str, endpoint: str, envelope: bytes) -> Task:
+    return Task(message_id, action, endpoint, CONTENT_TYPE, envelope, business=False)
+
+
+def _response(answer: Outgoing | None) -> Response:
+    if answer is None:
+        return Response(204)
+    return Response(204, sends=True) if answer.task else Response(200, answer.envelope)

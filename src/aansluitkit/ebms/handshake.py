@@ -18,10 +18,10 @@ _Silent: Any = sslproto.SSLProtocol
 class _Telling(_Silent):  # type: ignore[misc] # asyncio's own, which is not typed
     def _on_handshake_complete(self, error: BaseException | None) -> None:
         if self._server_side and isinstance(error, ssl.SSLError):
-            self._process_outgoing()
             address = (self._get_extra_info("peername") or ("an unknown address",))[0]
             reason = getattr(error, "verify_message", "") or (error.reason or "").replace("_", " ").lower()
             log.warning("refused TLS with %s: %s", address, reason)
+            self._process_outgoing()
         super()._on_handshake_complete(error)
 
 

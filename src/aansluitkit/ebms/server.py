@@ -6,28 +6,41 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from aiohttp import web
 from sqlalchemy.exc import SQLAlchemyError
 
 from aansluitkit.ebms.asking import Asking
-from aansluitkit.ebms.certificates import valid_until
+from aansluitkit.ebms.certificates import Untrusted, passed_certificate, valid_until
 from aansluitkit.ebms.client import Client
-from aansluitkit.ebms.errors import HopError
-from aansluitkit.ebms.handler import Delivery, Handler
+from aansluitkit.ebms.database import CONNECTIONS
+from aansluitkit.ebms.delivery import Delivery
+from aansluitkit.ebms.encryption import load_key
+from aansluitkit.ebms.handler import Handler, Identity, Response, Rules
 from aansluitkit.ebms.handshake import tell_refusals
+from aansluitkit.ebms.metrics import CONTENT_TYPE as METRICS_CONTENT_TYPE
+from aansluitkit.ebms.metrics import Metrics
+from aansluitkit.ebms.mime import Limits
+from aansluitkit.ebms.replies import Replies
+from aansluitkit.ebms.resources import Agreements, Traffic
 from aansluitkit.ebms.rest import rest_application
+from aansluitkit.ebms.scenarios import Dropped, LyingSecurity, RepeatingClient, Scenario, play
+from aansluitkit.ebms.security import Security
+from aansluitkit.ebms.sending import Sending
 from aansluitkit.ebms.settings import Settings, read_secret
-from aansluitkit.ebms.store import RETENTION, Store, open_store
+from aansluitkit.ebms.signature import Signer, load_trust
+from aansluitkit.ebms.store import Store, open_store
 from aansluitkit.ebms.tls import client_context, server_context
 from aansluitkit.errors import KitError
 
 log = logging.getLogger(__name__)
 _SHUTDOWN_SECONDS = 10
 _FORGET_SECONDS = 3600
+_STUCK_SECONDS = 30  # without the worker having looked for work
 
 
 class Server:
@@ -46,26 +59,58 @@ class Server:
             KitError: when the database can't be reached, a certificate can't be used or an address is taken.
         """
         tell_refusals()
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(CONNECTIONS, "adapter"))
         settings = self._settings
-        self._store = await asyncio.to_thread(open_store, settings.database, settings.database_password)
-        self._stack.callback(self._store.close)
+        self.store = await asyncio.to_thread(open_store, settings.database, settings.database_password)
+        self._stack.callback(self.store.close)
         ebms, rest = settings.ebms, settings.rest
-        inbound = _tls(server_context, ebms.certificate_file, ebms.key_file, ebms.trust_file)
+        inbound = None
+        if not ebms.offload:
+            inbound = _tls(server_context, ebms.certificate_file, ebms.key_file, ebms.trust_file)
         outbound = _tls(client_context, ebms.certificate_file, ebms.key_file, ebms.trust_file)
         administration = _tls(server_context, rest.certificate_file, rest.key_file, None)
-        self._client = await self._stack.enter_async_context(Client(outbound))
-        self._handler = Handler(self._store, settings.domain)
-        asking = Asking(self._store, self._client, settings.domain, settings.pong_timeout_seconds)
+        repeats = settings.scenario is Scenario.REPEAT
+        client = await self._stack.enter_async_context((RepeatingClient if repeats else Client)(outbound))
+        self._build(client)
         await self._listen("ebms", self._ebms_application(), ebms.address, ebms.port, inbound)
-        password = read_secret(rest.password_file)
-        application = rest_application(self._store, asking, rest.user, password)
-        await self._listen("rest", application, rest.address, rest.port, administration)
+        await self._listen("rest", self._rest_application(client), rest.address, rest.port, administration)
         await self._listen("health", self._health_application(), settings.health.address, settings.health.port, None)
         self._spawn(self._forget())
+        self._spawn(self._delivery.run())
+
+    def _build(self, client: Client) -> None:
+        """Put the parts together."""
+        settings, ebms = self._settings, self._settings.ebms
+        trust = load_trust(ebms.trust_file) if ebms.client_identity is Identity.OIN else ()
+        keys = Signer(ebms.key_file, ebms.certificate_file), load_key(ebms.key_file), trust
+        self._security = LyingSecurity(settings.scenario, *keys) if settings.scenario else Security(*keys)
+        if settings.scenario:
+            log.warning("this node plays scenario %s: it is no partner to rely on", settings.scenario)
+        replies = Replies(self.store, self._security)
+        self._delivery = Delivery(self.store, client, replies, settings.node, settings.delivery.parallel)
+        rules = Rules(settings.domain, ebms.client_identity, Limits(body=ebms.maximum_body_bytes))
+        self._handler = Handler(self.store, self._security, replies, rules)
+        expires = valid_until(ebms.certificate_file).timestamp()
+        self._metrics = Metrics(self.store.messages, expires)
+
+    def _rest_application(self, client: Client) -> web.Application:
+        settings = self._settings
+        asking = Asking(self.store, client, settings.domain, settings.pong_timeout_seconds)
+        sending = Sending(self.store, self._security, settings.domain)
+        return rest_application(
+            Agreements(self.store),
+            Traffic(self.store, sending, asking, self._delivery.wake),
+            settings.rest.user,
+            read_secret(settings.rest.password_file),
+            settings.ebms.maximum_body_bytes,
+        )
 
     async def stop(self) -> None:
         """Close the listeners, let running exchanges end, and close the database."""
+        self._stack.push_async_callback(self._end_tasks)  # first: what is taken from now on is sent by others, or later
         await self._stack.aclose()
+
+    async def _end_tasks(self) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -91,30 +136,55 @@ class Server:
 
     async def _receive(self, request: web.Request) -> web.Response:
         body = await request.read()
-        answer = await asyncio.to_thread(self._handler.handle, request.headers, body, _certificate(request))
-        if answer.delivery:
-            self._spawn(self._deliver(answer.delivery))
+        try:
+            answer = await self._answer(request, body)
+        except Dropped:
+            if request.transport:
+                request.transport.abort()
+            answer = Response(503)
+        except Untrusted as error:
+            log.warning("refused a request: %s", error)
+            answer = Response(403)
+        except SQLAlchemyError as error:  # the partner tries again
+            log.warning("could not take a message: %s", " ".join(str(error).split())[:300])
+            answer = Response(503)
+        if answer.sends:
+            self._delivery.wake()
+        self._metrics.requests.labels(answer.status).inc()
         return web.Response(status=answer.status, body=answer.body or None, headers=answer.headers)
 
-    async def _deliver(self, delivery: Delivery) -> None:
-        """Send a signal that answers: once, for the sender asks again when it does not come."""
-        try:
-            endpoint = await asyncio.to_thread(self._store.destination_of, delivery.endpoint)
-            await self._client.post(endpoint, delivery.envelope)
-            log.info("sent %s", delivery.what)
-        except (HopError, SQLAlchemyError) as error:
-            log.warning("could not send %s: %s", delivery.what, " ".join(str(error).split()))
+    async def _answer(self, request: web.Request, body: bytes) -> Response:
+        certificate = self._certificate(request)
+        played = await play(self._settings.scenario) if self._settings.scenario else None
+        if played:
+            return played
+        return await asyncio.to_thread(self._handler.handle, request.headers, body, certificate)
+
+    def _certificate(self, request: web.Request) -> bytes | None:
+        offload = self._settings.ebms.offload
+        if offload:
+            return passed_certificate(request.headers.get(offload.header), request.remote, offload.addresses)
+        connection = request.get_extra_info("ssl_object")
+        found: bytes | None = connection.getpeercert(binary_form=True) if connection else None
+        return found
 
     def _health_application(self) -> web.Application:
         async def live(_request: web.Request) -> web.Response:
             return web.json_response({"status": "UP"})
 
         async def ready(_request: web.Request) -> web.Response:
-            problem = await asyncio.to_thread(_problem, self._store, self._settings.ebms.certificate_file)
+            problem = await asyncio.to_thread(_problem, self.store, self._settings.ebms.certificate_file)
+            if self._delivery.idle_seconds > _STUCK_SECONDS:
+                problem = problem or "the worker that sends messages is stuck"
             state = {"status": "DOWN" if problem else "UP", **({"problem": problem} if problem else {})}
             return web.json_response(state, status=503 if problem else 200)
 
+        async def metrics(_request: web.Request) -> web.Response:
+            text = await asyncio.to_thread(self._metrics.text)
+            return web.Response(body=text, headers={"Content-Type": METRICS_CONTENT_TYPE})
+
         application = web.Application()
+        application.router.add_get("/metrics", metrics)
         application.router.add_get("/health/live", live)
         application.router.add_get("/health/ready", ready)
         return application
@@ -122,7 +192,8 @@ class Server:
     async def _forget(self) -> None:
         while True:
             try:
-                await asyncio.to_thread(self._store.forget, datetime.now(UTC) - RETENTION)
+                before = datetime.now(UTC) - timedelta(days=self._settings.retention_days)
+                await asyncio.to_thread(self.store.messages.forget, before)
             except SQLAlchemyError as error:
                 log.warning("could not remove old messages: %s", " ".join(str(error).split())[:200])
             await asyncio.sleep(_FORGET_SECONDS)
@@ -131,12 +202,6 @@ class Server:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _certificate(request: web.Request) -> bytes | None:
-    connection = request.get_extra_info("ssl_object")
-    found: bytes | None = connection.getpeercert(binary_form=True) if connection else None
-    return found
 
 
 def _problem(store: Store, certificate: Path) -> str | None:

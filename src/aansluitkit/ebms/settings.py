@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, FilePath, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FilePath, IPvAnyAddress, ValidationError
 
+from aansluitkit.ebms.handler import Identity
+from aansluitkit.ebms.scenarios import Scenario
 from aansluitkit.errors import KitError
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -15,6 +17,23 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 
 class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class OffloadSettings(_Settings):
+    """A load balancer ends TLS: it alone may connect, and passes the client's certificate on.
+
+    ``header`` carries the certificate as URL-encoded PEM; a request from another address than those in ``addresses``
+    is refused.
+    """
+
+    header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")]
+    addresses: Annotated[frozenset[IPvAnyAddress], Field(min_length=1)]
+
+
+class DeliverySettings(_Settings):
+    """How many messages are sent at once."""
+
+    parallel: Annotated[int, Field(ge=1, le=256)] = 16
 
 
 class EbmsSettings(_Settings):
@@ -27,6 +46,8 @@ class EbmsSettings(_Settings):
     key_file: FilePath
     trust_file: FilePath
     maximum_body_bytes: Annotated[int, Field(ge=1024)] = 20 * 1024 * 1024
+    client_identity: Identity = Identity.OIN
+    offload: OffloadSettings | None = None
 
 
 class RestSettings(_Settings):
@@ -57,7 +78,11 @@ class Settings(_Settings):
     ebms: EbmsSettings
     rest: RestSettings
     health: HealthSettings
+    delivery: DeliverySettings = DeliverySettings()
+    retention_days: Annotated[float, Field(gt=0)] = 7  # of messages that have ended
     pong_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 30
+    log_format: Literal["text", "json"] = "text"
+    scenario: Scenario | None = None  # a partner that misbehaves: never where messages count
 
     @property
     def database_password(self) -> str | None:

@@ -10,18 +10,50 @@ SOAP = "http://schemas.xmlsoap.org/soap/envelope/"
 EB = "http://www.oasis-open.org/committees/ebxml-msg/schema/msg-header-2_0.xsd"
 CPA = "http://www.oasis-open.org/committees/ebxml-cppa/schema/cpp-cpa-2_0.xsd"
 DS = "http://www.w3.org/2000/09/xmldsig#"
+XENC = "http://www.w3.org/2001/04/xmlenc#"
+XENC11 = "http://www.w3.org/2009/xmlenc11#"
 XLINK = "http://www.w3.org/1999/xlink"
 XML = "http://www.w3.org/XML/1998/namespace"
-NAMESPACES = {"soap": SOAP, "eb": EB, "tns": CPA, "ds": DS, "xlink": XLINK}
+NAMESPACES = {"soap": SOAP, "eb": EB, "tns": CPA, "ds": DS, "xenc": XENC, "xenc11": XENC11, "xlink": XLINK}
 
 
-def parse(content: bytes) -> etree._Element:
-    """Parse ``content`` and return its root element.
+MAXIMUM_ENVELOPE = 256 * 1024  # bytes; canonical XML takes the square of the attributes of an element
+MAXIMUM_CPA = 4 * 1024 * 1024
+
+
+def parse(content: bytes, maximum: int = MAXIMUM_ENVELOPE) -> etree._Element:
+    """Parse ``content`` and return its root element, without comments.
+
+    Comments go because they are not signed: one in the middle of a value must not split it for its readers.
 
     Raises:
-        MalformedError: when it is not well-formed, too deep or too large for libxml2's guards, or has a DTD.
+        MalformedError: when it is too large, not well-formed, too deep for libxml2's guards, or has a DTD.
     """
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
+    if len(content) > maximum:
+        raise MalformedError(f"XML of {len(content)} bytes is not accepted: at most {maximum} are")
+    parser = etree.XMLParser(
+        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=True
+    )
+    return _parse(content, parser)
+
+
+def parse_large(content: bytes) -> etree._Element:
+    """As ``parse``, for UTF-8 of any size, such as an encrypted payload; the caller bounds it.
+
+    libxml2's guards against entities are off for large texts, so a DTD does not even reach the parser.
+
+    Raises:
+        MalformedError: when it is not well-formed or has a DTD.
+    """
+    if b"<!DOCTYPE" in content:
+        raise MalformedError("XML with a document type declaration is not accepted")
+    parser = etree.XMLParser(
+        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=True, remove_comments=True, encoding="UTF-8"
+    )
+    return _parse(content, parser)
+
+
+def _parse(content: bytes, parser: etree.XMLParser) -> etree._Element:
     try:
         root = etree.fromstring(content, parser)
     except (etree.XMLSyntaxError, ValueError) as error:
@@ -32,9 +64,17 @@ def parse(content: bytes) -> etree._Element:
 
 
 def text(parent: etree._Element, path: str) -> str | None:
-    """Text of the first element at ``path`` (prefixes of ``NAMESPACES``), or None when absent or empty."""
+    """Text of the first element at ``path`` (prefixes of ``NAMESPACES``), or None when absent or empty.
+
+    Raises:
+        MalformedError: when there are elements or processing instructions in that text.
+    """
     found = parent.find(path, NAMESPACES)
-    return (found.text or "").strip() or None if found is not None else None
+    if found is None:
+        return None
+    if len(found):
+        raise MalformedError(f"{etree.QName(parent).localname}/{path} holds more than text")
+    return (found.text or "").strip() or None
 
 
 def required(parent: etree._Element, path: str) -> str:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
+import itertools
 import socket
+import ssl
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +21,27 @@ from aansluitkit.documents import render_cpa
 from aansluitkit.ebms.server import Server
 from aansluitkit.ebms.settings import Settings
 
+from .postgres import Postgres, running
+
 PASSWORD = "a password of this test"  # noqa: S105
 LOOPBACK = "127.0.0.1"
+HEADERS = {"Content-Type": "text/xml; charset=UTF-8", "SOAPAction": '"ebXML"'}
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    with running() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
+    """Gives the URL of a new database each time."""
+    if request.param == "postgresql":
+        server: Postgres = request.getfixturevalue("postgres")
+        return server.database
+    numbers = itertools.count(1)
+    return lambda: f"sqlite:///{tmp_path}/{next(numbers)}.db"
 
 
 class Loop:
@@ -163,3 +185,24 @@ def pair(
     yield Pair(ours, partner, pki, connection)
     loop.run(ours.server.stop())
     loop.run(partner.server.stop())
+
+
+def post(
+    pair: Pair,
+    body: bytes,
+    party: str = "party-partner",
+    method: str = "POST",
+    path: str = "/ebms",
+    **headers: str,
+) -> tuple[int, bytes]:
+    """Send to our adapter with the certificate of ``party``."""
+    context = ssl.create_default_context(cafile=str(pair.pki / "party-partner/trust.pem"))
+    context.load_cert_chain(pair.pki / party / "certificate.pem", pair.pki / party / "key.pem")
+    port = pair.ours.server.ports["ebms"]
+    connection = http.client.HTTPSConnection(pair.connection.host_name, port, context=context, timeout=10)
+    try:
+        connection.request(method, path, body, {**HEADERS, **headers})
+        response = connection.getresponse()
+        return response.status, response.read()
+    finally:
+        connection.close()

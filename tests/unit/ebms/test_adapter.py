@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import http.client
 import json
 import socket
 import ssl
@@ -22,30 +21,7 @@ from aansluitkit.ebms.message import PING, STATUS_REQUEST, build, fault_reason, 
 from aansluitkit.ebms.ping import Credentials, ping
 from aansluitkit.errors import KitError
 
-from .conftest import LOOPBACK, Loop, Pair, cpa_of, introduce, settings, start
-
-HEADERS = {"Content-Type": "text/xml; charset=UTF-8", "SOAPAction": '"ebXML"'}
-
-
-def post(
-    pair: Pair,
-    body: bytes,
-    party: str = "party-partner",
-    method: str = "POST",
-    path: str = "/ebms",
-    **headers: str,
-) -> tuple[int, bytes]:
-    """Send to our adapter with the certificate of ``party``."""
-    context = ssl.create_default_context(cafile=str(pair.pki / "party-partner/trust.pem"))
-    context.load_cert_chain(pair.pki / party / "certificate.pem", pair.pki / party / "key.pem")
-    port = pair.ours.server.ports["ebms"]
-    connection = http.client.HTTPSConnection(pair.connection.host_name, port, context=context, timeout=10)
-    try:
-        connection.request(method, path, body, {**HEADERS, **headers})
-        response = connection.getresponse()
-        return response.status, response.read()
-    finally:
-        connection.close()
+from .conftest import LOOPBACK, Loop, Pair, cpa_of, introduce, post, settings, start
 
 
 def message(pair: Pair, cpa: str = "sync", action: str = PING, sender: str = "", receiver: str = "") -> Any:

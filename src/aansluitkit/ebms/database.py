@@ -1,0 +1,133 @@
+"""The database that the adapter's nodes share: PostgreSQL for several, SQLite for one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from aansluitkit.errors import KitError
+
+_MIGRATIONS = Path(__file__).with_name("migrations")
+CONNECTIONS = 16  # of one node at once: as many as it has threads
+_MIGRATION_LOCK = 0x65624D53  # "ebMS": nodes that start together migrate one after the other
+
+
+class Database:
+    """Sessions on ``engine``; each is one transaction, durable when it ends without an error."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        if engine.dialect.name == "sqlite":
+            # It has one writer at a time, and lets the others sleep and try again: here they queue.
+            self._turn: AbstractContextManager[Any] = threading.Lock()
+            self._reading = engine.execution_options(changes_nothing=True)
+            self.insert: Any = sqlite.insert
+        else:
+            self._turn = nullcontext()
+            self._reading = engine.execution_options(isolation_level="AUTOCOMMIT")
+            self.insert = postgresql.insert
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A session for statements that change nothing."""
+        with Session(self._reading, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """A session that commits at its end, and leaves nothing when an error ends it."""
+        with self._turn, Session(self._engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    def migrate(self) -> None:
+        """Bring the tables to this version.
+
+        Raises:
+            KitError: when the database can't be reached or changed.
+        """
+        try:
+            with self._engine.connect() as connection, _alone(connection):
+                configuration = Config()
+                configuration.set_main_option("script_location", str(_MIGRATIONS))
+                configuration.attributes["connection"] = connection
+                command.upgrade(configuration, "head")
+                connection.commit()
+        except SQLAlchemyError as error:
+            raise KitError(f"database {_shown(self._engine.url)}: {_reason(error)}") from error
+
+    def ping(self) -> None:
+        """See that the database answers; raises SQLAlchemyError when it does not."""
+        with self._engine.connect() as connection:
+            connection.execute(text("select 1"))
+
+    def close(self) -> None:
+        """Give back all connections."""
+        self._engine.dispose()
+
+
+def open_database(database: str, password: str | None) -> Database:
+    """Open the database at URL ``database``, and bring its tables to this version.
+
+    Raises:
+        KitError: when the URL is wrong or the database can't be reached.
+    """
+    try:
+        url = make_url(database)
+        remote = url.get_backend_name() != "sqlite"  # a connection can have been lost
+        engine = create_engine(
+            url.set(password=password) if password else url, pool_pre_ping=remote, pool_size=CONNECTIONS
+        )
+    except (SQLAlchemyError, ImportError) as error:
+        raise KitError(f"'{database}' is no usable database URL: postgresql+psycopg://… or sqlite:///…") from error
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _prepare)
+        event.listen(engine, "begin", _begin)
+    opened = Database(engine)
+    opened.migrate()
+    return opened
+
+
+def _prepare(connection: Any, _record: Any) -> None:
+    """Let readers and a writer of SQLite go side by side; what is committed is on the disk."""
+    connection.isolation_level = None  # the driver begins nothing of its own
+    for setting in ("journal_mode=wal", "synchronous=full", "busy_timeout=10000", "foreign_keys=on"):
+        connection.execute(f"pragma {setting}")
+
+
+def _begin(connection: Connection) -> None:
+    """Take SQLite's lock at once: a transaction that reads first and writes then could not get it any more."""
+    reads = connection.get_execution_options().get("changes_nothing", False)
+    connection.exec_driver_sql("begin" if reads else "begin immediate")
+
+
+@contextmanager
+def _alone(connection: Connection) -> Iterator[None]:
+    if connection.dialect.name != "postgresql":
+        yield
+        return
+    connection.execute(text("select pg_advisory_lock(:key)"), {"key": _MIGRATION_LOCK})
+    connection.commit()
+    try:
+        yield
+    finally:
+        connection.rollback()
+        connection.execute(text("select pg_advisory_unlock(:key)"), {"key": _MIGRATION_LOCK})
+        connection.commit()
+
+
+def _shown(url: URL) -> str:
+    return url.render_as_string(hide_password=True).partition("?")[0]
+
+
+def _reason(error: SQLAlchemyError) -> str:
+    return " ".join(str(getattr(error, "orig", None) or error).split())[:300]

@@ -1,0 +1,60 @@
+"""Figures for Prometheus, served where the health is: nothing in them names a party or a message."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, Counter, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from sqlalchemy.exc import SQLAlchemyError
+
+from aansluitkit.ebms.messages import Messages
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Metrics:
+    """What one node did, and what all nodes on its database have to do."""
+
+    def __init__(self, messages: Messages, certificate_expires: float) -> None:
+        self._registry = CollectorRegistry()
+        self.requests = Counter(
+            "ebms_requests", "HTTP requests of partners, by status", ["status"], registry=self._registry
+        )
+        self._registry.register(_Shared(messages, certificate_expires))
+
+    def text(self) -> bytes:
+        """Everything, in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+
+class _Shared(Collector):
+    """Asked of the database when Prometheus asks."""
+
+    def __init__(self, messages: Messages, certificate_expires: float) -> None:
+        self._messages = messages
+        self._expires = certificate_expires
+
+    def collect(self) -> Iterator[Metric]:
+        expires = GaugeMetricFamily("ebms_certificate_expires_timestamp_seconds", "When our certificate expires")
+        expires.add_metric([], self._expires)
+        yield expires
+        up = GaugeMetricFamily("ebms_database_up", "1 when the database answers")
+        try:
+            yield from self._of_database()
+            up.add_metric([], 1)
+        except SQLAlchemyError:
+            up.add_metric([], 0)
+        yield up
+
+    def _of_database(self) -> list[Metric]:
+        queue, states = self._messages.queue(), self._messages.states()
+        length = GaugeMetricFamily("ebms_queue_length", "Messages and signals that are still to be sent")
+        length.add_metric([], queue.length)
+        oldest = GaugeMetricFamily("ebms_oldest_undelivered_seconds", "Age of the oldest undelivered message")
+        oldest.add_metric([], queue.oldest_seconds)
+        counts = GaugeMetricFamily("ebms_messages", "Business messages that are kept, by state", labels=["state"])
+        for state, number in sorted(states.items()):
+            counts.add_metric([state], number)
+        return [length, oldest, counts]

@@ -1,0 +1,274 @@
+"""Pings and reliable messages per second between two nodes of ours on this machine, over two-way TLS.
+
+``python tests/bench/messages.py``: two processes with a database each (a PostgreSQL of this run's own where it is
+installed, else SQLite), a client that hands over and takes as an application does. Load generator, nodes and
+databases share the processors, so figures of different machines do not compare.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import socket
+import ssl
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from aansluitkit.connection import Connection, Profile, load_connection
+from aansluitkit.documents import render_cpa
+from aansluitkit.lab.pki import ENDPOINT, PARTNER, Generation, make_pki
+from aansluitkit.project import ROOT
+
+sys.path.insert(0, str(ROOT / "tests/unit"))
+from ebms.postgres import installed, running
+
+SECONDS = 10.0  # per figure
+SENDERS = 8
+SIZES = {"1 kB": 1000, "1 MB": 1_000_000}
+PASSWORD = "bench"  # noqa: S105
+LOOPBACK = "127.0.0.1"
+RUN = f"""
+import socket, sys
+real = socket.getaddrinfo
+socket.getaddrinfo = lambda host, *a, **o: real("{LOOPBACK}" if str(host).endswith(".test") else host, *a, **o)
+from aansluitkit.ebms.__main__ import main
+sys.exit(main())
+"""
+
+
+def _free_ports() -> tuple[int, int, int]:
+    """For partners, for applications, for health."""
+    with socket.socket() as ebms, socket.socket() as rest, socket.socket() as health:
+        for found in (ebms, rest, health):
+            found.bind((LOOPBACK, 0))
+        return ebms.getsockname()[1], rest.getsockname()[1], health.getsockname()[1]
+
+
+PORTS = {party: _free_ports() for party in (ENDPOINT, PARTNER)}
+
+
+@dataclass
+class Node:
+    """One adapter."""
+
+    process: subprocess.Popen[bytes]
+    rest: str
+    session: aiohttp.ClientSession
+
+    async def call(self, method: str, path: str, **options: Any) -> bytes:
+        """One REST call, whose answer must be good."""
+        async with self.session.request(method, self.rest + path, **options) as answer:
+            body = await answer.read()
+            if answer.status >= 300:
+                raise SystemExit(f"{path}: {answer.status} {body[:300]!r}")
+            return body
+
+    @property
+    def resident(self) -> float:
+        """MiB of memory in use."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) / 1024
+
+
+@contextmanager
+def process(folder: Path, pki: Path, party: str, database: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a node."""
+    ebms, rest, health = PORTS[party]
+    host = "mijnoverheid" if party == PARTNER else "adapter-1"
+    password = folder / "password"
+    password.write_text(PASSWORD)
+    own = {f"{name}_file": str(pki / party / f"{name}.pem") for name in ("certificate", "key", "trust")}
+    internal = {f"{name}_file": str(pki / host / f"internal-{name}.pem") for name in ("certificate", "key")}
+    given = {
+        "node": party,
+        "domain": f"{host}.test",
+        "database": database,
+        "ebms": {"address": LOOPBACK, "port": ebms, "path": "/ebms", **own},
+        "rest": {"address": LOOPBACK, "port": rest, "user": "ebms", "password_file": str(password), **internal},
+        "health": {"address": LOOPBACK, "port": health},
+    }
+    file = folder / f"{party}.yml"
+    file.write_text(yaml.safe_dump(given))
+    with (folder / f"{party}.log").open("wb") as log:
+        command = [sys.executable, "-c", RUN, "--settings", str(file)]
+        node = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        yield node
+    finally:
+        node.terminate()
+        node.wait()
+
+
+async def ready(session: aiohttp.ClientSession, party: str) -> None:
+    """Wait until the node is."""
+    for _ in range(300):
+        try:
+            async with session.get(f"http://{LOOPBACK}:{PORTS[party][2]}/health/ready") as answer:
+                if answer.status == 200:
+                    return
+        except aiohttp.ClientError:
+            pass
+        await asyncio.sleep(0.1)
+    raise SystemExit(f"{party} does not become ready")
+
+
+async def agree(connection: Connection, nodes: dict[str, Node]) -> None:
+    """Both load the CPAs, and learn where the other one is."""
+    for party, other, who in (
+        (ENDPOINT, PARTNER, connection.partner),
+        (PARTNER, ENDPOINT, connection),
+    ):
+        place = f"https://{who.host_name}:{PORTS[other][0]}/ebms"
+        await nodes[party].call("POST", "/urlMappings", json={"source": who.endpoint, "destination": place})
+        for profile in (Profile.RELIABLE, Profile.RELIABLE_SIGNED):
+            for sync in (True, False):
+                identity = f"{profile.value}-{'sync' if sync else 'async'}"
+                cpa = connection.cpa.model_copy(update={"id": identity, "profile": profile, "sync_reply": sync})
+                document = render_cpa(connection.model_copy(update={"cpa": cpa}))
+                await nodes[party].call("POST", "/cpas", data=document, headers={"Content-Type": "text/plain"})
+
+
+Figures = tuple[float, float, float]
+
+
+async def measure(work: Callable[[], Awaitable[None]], workers: int) -> Figures:
+    """Per second, and the 50th and 99th percentile in milliseconds."""
+    took: list[float] = []
+    began = time.monotonic()
+
+    async def repeat() -> None:
+        while time.monotonic() - began < SECONDS:
+            start = time.monotonic()
+            await work()
+            took.append(time.monotonic() - start)
+
+    await asyncio.gather(*(repeat() for _ in range(workers)))
+    rate = len(took) / (time.monotonic() - began)
+    hundredths = statistics.quantiles(took, n=100)
+    return rate, hundredths[49] * 1000, hundredths[98] * 1000
+
+
+async def pings(connection: Connection, nodes: dict[str, Node], cpa: str, workers: int) -> Figures:
+    """Pings, each with its checked Pong."""
+    ours, theirs = connection.organisation.oin, connection.partner.oin
+    path = f"/ebms/ping/{cpa}/from/urn:osb:oin:{ours}/to/urn:osb:oin:{theirs}"
+
+    async def work() -> None:
+        await nodes[ENDPOINT].call("POST", path)
+
+    return await measure(work, workers)
+
+
+async def messages(connection: Connection, nodes: dict[str, Node], cpa: str, size: int) -> Figures:
+    """Messages end to end: handed over here, unprocessed there; the latency is that of the way in between."""
+    service = connection.cpa.service
+    given = {
+        "cpaId": cpa,
+        "fromPartyId": f"urn:osb:oin:{connection.organisation.oin}",
+        "fromRole": "SR",
+        "service": f"{service.type}:{service.name}",
+        "action": "zaakbericht",
+        "conversationId": str(uuid.uuid4()),
+    }
+    source = {"contentType": "application/octet-stream", "content": base64.b64encode(os.urandom(size)).decode()}
+    request = {"properties": given, "dataSources": [source]}
+    handed: dict[str, float] = {}
+    took: list[float] = []
+    began = time.monotonic()
+
+    async def send() -> None:
+        while time.monotonic() - began < SECONDS:
+            start = time.monotonic()
+            identity = await nodes[ENDPOINT].call("POST", "/ebms/messages", json=request)
+            handed[identity.decode()] = start
+
+    async def take(senders: asyncio.Task[None]) -> None:
+        query = {"conversationId": given["conversationId"], "maxNr": "50"}
+        while not senders.done() or len(took) < len(handed):
+            found = await nodes[PARTNER].session.get(nodes[PARTNER].rest + "/ebms/messages/unprocessed", params=query)
+            at = time.monotonic()
+            for identity in await found.json():
+                await nodes[PARTNER].call("PATCH", f"/ebms/messages/{identity}")
+                if identity in handed:
+                    took.append(at - handed[identity])
+            await asyncio.sleep(0.02)
+
+    async def all_senders() -> None:
+        await asyncio.gather(*(send() for _ in range(SENDERS)))
+
+    senders = asyncio.create_task(all_senders())
+    await take(senders)
+    hundredths = statistics.quantiles(took, n=100)
+    return len(took) / (time.monotonic() - began), hundredths[49] * 1000, hundredths[98] * 1000
+
+
+async def run(connection: Connection, processes: dict[str, subprocess.Popen[bytes]]) -> Table:
+    """Everything."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # on loopback, of this very run
+    connector = aiohttp.TCPConnector(ssl=context, limit=0)
+    headers = {"Authorization": aiohttp.encode_basic_auth("ebms", PASSWORD)}
+    table = Table("what", "per second", "p50 (ms)", "p99 (ms)")
+    async with aiohttp.ClientSession(headers=headers, connector=connector) as session:
+        nodes = {
+            party: Node(made, f"https://{LOOPBACK}:{PORTS[party][1]}/service/rest/v19", session)
+            for party, made in processes.items()
+        }
+        for party in nodes:
+            await ready(session, party)
+        await agree(connection, nodes)
+        rest = [node.resident for node in nodes.values()]
+        for mode in ("sync", "async"):
+            for workers in (1, SENDERS):
+                figures = await pings(connection, nodes, f"osb-rm-{mode}", workers)
+                _add(table, f"Ping, {mode}, {workers} at once", figures)
+        for profile in ("osb-rm", "osb-rm-s"):
+            for name, size in SIZES.items():
+                figures = await messages(connection, nodes, f"{profile}-async", size)
+                _add(table, f"message, {profile}, {name}, {SENDERS} senders", figures)
+        load = [node.resident for node in nodes.values()]
+    table.caption = f"MiB per node: {max(rest):.0f} at rest, {max(load):.0f} after all this"
+    return table
+
+
+def _add(table: Table, what: str, figures: Figures) -> None:
+    table.add_row(what, *(f"{figure:.1f}" for figure in figures))
+
+
+def main() -> None:
+    """Measure and print."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ebms-bench-")))
+        folder.chmod(0o755)
+        connection = load_connection(ROOT / "inventories/lab")
+        make_pki(connection, Generation.G4, folder / "pki", lambda _: None)
+        files = {
+            "organisation": folder / "pki" / ENDPOINT / "certificate.pem",
+            "partner": folder / "pki" / PARTNER / "certificate.pem",
+        }
+        connection = connection.model_copy(update={"certificates": connection.certificates.model_copy(update=files)})
+        server = stack.enter_context(running()) if installed() else None
+        processes = {}
+        for party in PORTS:
+            database = server.database() if server else f"sqlite:///{folder}/{party}.db"
+            processes[party] = stack.enter_context(process(folder, folder / "pki", party, database))
+        Console(file=sys.stdout).print(asyncio.run(run(connection, processes)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,237 @@
+"""Two nodes that are killed at any instant while messages flow: none lost, none doubled.
+
+The nodes are processes of their own, ended by SIGKILL at random moments and started again. What the sender's
+application was told is kept must be at the receiver's application, once, and be reported delivered, once.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ebms_adapter_client import EbmsAdapterClient, EbmsAdapterClientConfig
+from ebms_adapter_client.exceptions import EbmsConnectionError, EbmsServerError
+from ebms_adapter_client.models import DataSource, MessageRequest, MessageRequestProperties, URLMapping
+
+from aansluitkit.connection import Connection
+from aansluitkit.connection.model import Profile, Retries
+
+from .conftest import LOOPBACK, PASSWORD, cpa_of, settings
+from .test_messages import CHANNELS, until
+
+# The environment makes a long run: KILLS=2000 pytest tests/unit/ebms/test_crash.py
+KILLS = int(os.environ.get("KILLS", "8"))
+SEED = int(os.environ.get("SEED", "20261124"))
+RETRIES = Retries(count=100, interval=timedelta(seconds=1), persist_duration=timedelta(minutes=30))
+# All names are on loopback, as in the other tests; then the adapter as it is.
+RUN = f"""
+import socket, sys
+real = socket.getaddrinfo
+socket.getaddrinfo = lambda host, *a, **o: real("{LOOPBACK}" if str(host).endswith(".test") else host, *a, **o)
+from aansluitkit.ebms.__main__ import main
+sys.exit(main())
+"""
+
+
+@dataclass
+class Process:
+    """A node that can be killed."""
+
+    file: Path
+    rest: int
+    health: int
+    running: subprocess.Popen[bytes] | None = None
+    log: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.log = self.file.with_suffix(".log")
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            command = [sys.executable, "-c", RUN, "--settings", str(self.file)]
+            self.running = subprocess.Popen(command, stdout=log, stderr=log)
+
+    def kill(self) -> None:
+        assert self.running
+        self.running.kill()
+        self.running.wait()
+
+    def is_ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://{LOOPBACK}:{self.health}/health/live", timeout=5):
+                return True
+        except OSError:
+            return False
+
+    @property
+    def client(self) -> EbmsAdapterClient:
+        config = EbmsAdapterClientConfig(
+            base_url=f"https://{LOOPBACK}:{self.rest}", username="ebms", password=PASSWORD, verify_ssl=False
+        )
+        return EbmsAdapterClient(config)
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind((LOOPBACK, 0))
+        port: int = found.getsockname()[1]
+        return port
+
+
+@dataclass
+class Side:
+    """A party: its nodes on one database."""
+
+    nodes: list[Process]
+    endpoint: str
+    addresses: list[str]
+
+
+def side(folder: Path, pki: Path, party: str, database: str, who: Any, nodes: int) -> Side:
+    made, addresses = [], []
+    for number in range(nodes):
+        host = "mijnoverheid" if party == "party-partner" else f"adapter-{number + 1}"
+        given = settings(folder, pki, party, host, database).model_dump(mode="json")
+        given["node"] = f"{party}-{number}"
+        for listener in ("ebms", "rest", "health"):
+            given[listener]["port"] = free_port()
+        file = folder / f"{party}-{number}.yml"
+        file.write_text(yaml.safe_dump(given))
+        made.append(Process(file, given["rest"]["port"], given["health"]["port"]))
+        addresses.append(f"https://{who.host_name}:{given['ebms']['port']}{who.path}")
+    return Side(made, who.endpoint, addresses)
+
+
+@pytest.fixture
+def sides(
+    database: Callable[[], str], connection: Connection, pki_g4: Path, tmp_path: Path
+) -> Iterator[tuple[Side, Side]]:
+    one_database = database()
+    # SQLite is for one node.
+    number = 1 if one_database.startswith("sqlite") else 2
+    ours = side(tmp_path, pki_g4, "party-organisation", one_database, connection, number)
+    partner = side(tmp_path, pki_g4, "party-partner", database(), connection.partner, 1)
+    nodes = [*ours.nodes, *partner.nodes]
+    for node in nodes:
+        node.start()
+    try:
+        yield ours, partner
+    finally:
+        for node in nodes:
+            node.kill()
+
+
+def again(call: Callable[[], Any]) -> Any:
+    """Ask until there is an answer: the node may be down."""
+
+    def attempt() -> Any:
+        try:
+            return [call()]
+        except EbmsConnectionError:
+            return None
+
+    return until(attempt, "answer")[0]
+
+
+def submit(node: Process, request: MessageRequest) -> None:
+    """Hand a message over; one that is taken already was kept before the node died."""
+    try:
+        again(lambda: node.client.send_message(request))
+    except EbmsServerError as error:
+        if "is taken" not in str(error):
+            raise
+
+
+def agree(ours: Side, partner: Side, connection: Connection) -> None:
+    for each, other in ((ours, partner), (partner, ours)):
+        client = each.nodes[0].client
+        again(partial(client.create_url_mapping, URLMapping(source=other.endpoint, destination=other.addresses[-1])))
+        for channel in CHANNELS:
+            document = cpa_of(
+                connection, channel, sync_reply=channel == "sync", retries=RETRIES, profile=Profile.RELIABLE_SIGNED
+            )
+            again(partial(client.insert_cpa, document, overwrite=True))
+
+
+def test_killed_nodes_lose_nothing_and_double_nothing(sides: tuple[Side, Side], connection: Connection) -> None:
+    ours, partner = sides
+    agree(ours, partner, connection)
+    chance = random.Random(SEED)  # noqa: S311 - chance, no secret
+    over = threading.Event()
+    given: list[str] = []
+    taken: Counter[str] = Counter()
+    domain = "adapter-1.test"
+
+    def send(channel: str) -> None:
+        for number in itertools.count():
+            if over.is_set():
+                return
+            identity = f"{channel}-{number}"
+            properties = MessageRequestProperties(
+                cpa_id=channel,
+                from_party_id=f"urn:osb:oin:{connection.organisation.oin}",
+                from_role="SR",
+                service=f"{connection.cpa.service.type}:{connection.cpa.service.name}",
+                action="zaakbericht",
+                message_id=identity,
+            )
+            node = ours.nodes[0]
+            submit(node, MessageRequest(properties, [DataSource("text/plain", identity.encode(), "n")]))
+            given.append(f"{identity}@{domain}")
+
+    def take() -> None:
+        """An application that notes a message only when it is sure that the adapter knows it has it."""
+        client = partner.nodes[0].client
+        for identity in again(client.list_unprocessed_message_ids):
+            message = again(lambda identity=identity: client.get_message(identity))
+            assert message.data_sources[0].content.decode() + f"@{domain}" == identity
+            again(lambda identity=identity: client.process_message(identity))
+            taken[identity] += 1
+
+    def receive() -> None:
+        while not over.is_set():
+            take()
+            time.sleep(0.05)
+
+    nodes = [*ours.nodes, *partner.nodes]
+    with ThreadPoolExecutor(4) as pool:
+        working = [pool.submit(send, channel) for channel in CHANNELS] + [pool.submit(receive)]
+        try:
+            for _ in range(KILLS):
+                node = chance.choice(nodes)
+                if chance.random() < 0.8:  # else it may be killed while it starts
+                    until(node.is_ready, "start")
+                time.sleep(chance.uniform(0, 1.5))
+                node.kill()
+                node.start()
+        finally:
+            over.set()
+        for each in working:
+            each.result()
+
+    assert len(given) > KILLS, "the nodes were never up long enough"
+    client = ours.nodes[0].client
+    until(lambda: take() or len(taken) >= len(given), f"arrival of all {len(given)} (seed {SEED})")
+    assert Counter(given) == taken, f"seed {SEED}"
+    until(lambda: len(again(client.list_unprocessed_message_events)) >= len(given), "report of all")
+    told = Counter((event.message_id, event.type.value) for event in again(client.list_unprocessed_message_events))
+    assert told == Counter((identity, "DELIVERED") for identity in given), f"seed {SEED}"
+    events = again(partner.nodes[0].client.list_unprocessed_message_events)
+    assert Counter(event.message_id for event in events) == Counter(given), f"seed {SEED}"

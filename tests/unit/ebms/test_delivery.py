@@ -1,0 +1,144 @@
+"""What the sender does with what its partner answers, or does not."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import pytest
+from ebms_adapter_client.models import URLMapping
+
+from aansluitkit.connection.model import Profile, Retries
+from aansluitkit.ebms.tls import server_context
+
+from .conftest import LOOPBACK, Pair, cpa_of, introduce
+from .test_messages import arrives, asked, ends, until
+
+SOON = Retries(count=1, interval=timedelta(seconds=1), persist_duration=timedelta(seconds=10))
+LONG = Retries(count=60, interval=timedelta(seconds=1), persist_duration=timedelta(minutes=10))
+pytestmark = pytest.mark.parametrize("pair", ["g4"], indirect=True)
+RELIABLE, BEST_EFFORT = Profile.RELIABLE, Profile.BEST_EFFORT
+
+
+@dataclass
+class Partner:
+    """An endpoint that answers as it is told; ``bodies`` has what it got."""
+
+    status: int = 200
+    answer: bytes = b""
+    bodies: list[bytes] = field(default_factory=list)
+
+
+@contextmanager
+def partner(pair: Pair, told: Partner) -> Iterator[None]:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            told.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(told.status)
+            self.send_header("Content-Length", str(len(told.answer)))
+            self.send_header("Content-Type", "text/xml")
+            self.end_headers()
+            self.wfile.write(told.answer)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    folder = pair.pki / "party-partner"
+    context = server_context(folder / "certificate.pem", folder / "key.pem", folder / "trust.pem")
+    with http.server.ThreadingHTTPServer((LOOPBACK, 0), Handler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        place = f"https://{pair.connection.partner.host_name}:{server.server_port}/"
+        pair.ours.client.create_url_mapping(URLMapping(source=pair.partner.endpoint, destination=place))
+        try:
+            yield
+        finally:
+            server.shutdown()
+            introduce(pair.ours, pair.partner)
+
+
+def reliable(pair: Pair, name: str, retries: Retries = SOON, profile: Profile = RELIABLE) -> str:
+    document = cpa_of(pair.connection, name, profile=profile, retries=retries)
+    for node in (pair.ours, pair.partner):
+        node.client.insert_cpa(document, overwrite=True)
+    return name
+
+
+@pytest.mark.parametrize(
+    ("status", "profile", "end"),
+    [
+        *[(status, RELIABLE, "EXPIRED") for status in (200, 204, 429, 503)],
+        *[(status, RELIABLE, "FAILED") for status in (302, 400, 403, 404, 413, 501, 505, 510)],
+        *[(status, BEST_EFFORT, "DELIVERED") for status in (200, 202, 204)],
+        *[(status, BEST_EFFORT, "FAILED") for status in (302, 404, 429, 500, 503)],
+    ],
+)
+def test_http_status_decides(pair: Pair, status: int, profile: Profile, end: str) -> None:
+    told = Partner(status)
+    with partner(pair, told):
+        identity = pair.ours.client.send_message(asked(pair, reliable(pair, f"code-{profile}", profile=profile)))
+        assert ends(pair.ours, identity) == [end]
+    assert 1 <= len(told.bodies) <= (1 + SOON.count if end == "EXPIRED" else 1)
+    assert len(set(told.bodies)) == 1
+
+
+@pytest.mark.parametrize(("profile", "end"), [(RELIABLE, "EXPIRED"), (BEST_EFFORT, "FAILED")])
+def test_nothing_listens(pair: Pair, profile: Profile, end: str) -> None:
+    away = URLMapping(source=pair.partner.endpoint, destination=f"https://{LOOPBACK}:9/")
+    pair.ours.client.create_url_mapping(away)
+    try:
+        identity = pair.ours.client.send_message(asked(pair, reliable(pair, "gone", profile=profile)))
+        assert ends(pair.ours, identity) == [end]
+    finally:
+        introduce(pair.ours, pair.partner)
+
+
+@pytest.mark.parametrize("answer", [b"rubbish", b"<a/>"])
+def test_answer_that_is_none_does_not_count(pair: Pair, answer: bytes) -> None:
+    told = Partner(200, answer)
+    with partner(pair, told):
+        identity = pair.ours.client.send_message(asked(pair, reliable(pair, "rubbish")))
+        assert ends(pair.ours, identity) == ["EXPIRED"]
+
+
+def test_acknowledgment_of_another_message_does_not_count(pair: Pair) -> None:
+    """The first message's own acknowledgment is all that the second one gets."""
+    document = cpa_of(pair.connection, "other-ack", retries=SOON, sync_reply=True)
+    for node in (pair.ours, pair.partner):
+        node.client.insert_cpa(document, overwrite=True)
+    first = pair.ours.client.send_message(asked(pair, "other-ack"))
+    assert ends(pair.ours, first) == ["DELIVERED"]
+    acknowledgment = pair.ours.server.store.messages.reply_to(first)
+    assert acknowledgment
+    with partner(pair, Partner(200, acknowledgment)):
+        second = pair.ours.client.send_message(asked(pair, "other-ack"))
+        assert ends(pair.ours, second) == ["EXPIRED"]
+
+
+def test_partner_that_comes_back_gets_it_once(pair: Pair) -> None:
+    told = Partner(503)
+    with partner(pair, told):
+        identity = pair.ours.client.send_message(asked(pair, reliable(pair, "back", LONG), b"<zaak/>"))
+        until(lambda: len(told.bodies) >= 2, "a second try")
+    arrives(pair.partner, identity)
+    assert ends(pair.ours, identity) == ["DELIVERED"]
+    assert ends(pair.partner, identity) == ["RECEIVED"]
+
+
+def test_late_acknowledgment_changes_nothing(pair: Pair) -> None:
+    """The partner took the message, but could not reach us until we had given up."""
+    away = URLMapping(source=pair.ours.endpoint, destination=f"https://{LOOPBACK}:9/")
+    pair.partner.client.create_url_mapping(away)
+    try:
+        identity = pair.ours.client.send_message(asked(pair, reliable(pair, "late")))
+        assert ends(pair.ours, identity) == ["EXPIRED"]
+    finally:
+        introduce(pair.ours, pair.partner)
+    arrives(pair.partner, identity)
+    [found] = [pair.partner.server.store.messages.our_reply_to(identity, ["Acknowledgment"])]
+    assert found
+    assert ends(pair.ours, identity) == ["EXPIRED"]
