@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,16 @@ def write(folder: Path, environment: str, *without: str) -> Path:
 def _moved(address: str) -> str:
     start = next(start for start in STARTS if address.startswith(start))
     return address.replace(start, STARTS[start])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def loop() -> Iterator[None]:
+    """Pulumi's SDK takes the thread's event loop, which other tests may have closed."""
+    own = asyncio.new_event_loop()
+    asyncio.set_event_loop(own)
+    yield
+    asyncio.set_event_loop(None)
+    own.close()
 
 
 @pytest.fixture(scope="session")
