@@ -20,6 +20,7 @@ from aansluitkit.project import ROOT
 
 INVENTORY = "inventories/lab"
 CERTIFICATES = "/etc/aansluitkit/certificates"
+HOME = {".cache"}  # what the user's home folder holds beside the caches, before the lab
 
 
 def kit(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -38,6 +39,7 @@ def on(host: str, command: str) -> str:
 def lab() -> Iterator[str]:
     """From nothing to a lab; what is said on the way."""
     kit("lab", "down")
+    HOME.update(path.name for path in Path.home().iterdir())
     made = kit("lab", "up", INVENTORY)
     print(made.stdout)
     assert made.returncode == 0, made.stdout[-3000:] + made.stderr
@@ -138,10 +140,18 @@ def test_cut_cpa_is_named() -> None:
     assert all(cpa in check["message"] for check in failed.values())
 
 
-def test_lost_host_network_and_cpa_come_back() -> None:
-    """A container that is gone, a namespace that is gone, and the CPA of the test before."""
+def test_drift_is_planned_and_mended() -> None:
+    """A rule added by hand, a container that is gone, a namespace that is gone, and the CPA of the test before."""
+    on("fw", "nft add rule inet aansluitkit forward tcp dport 7 counter accept")
     container.remove(network.namespace_of("lb"))
     network.remove(network.namespace_of("app"))
+    planned = kit("plan", INVENTORY)
+    assert planned.returncode == 1, planned.stdout + planned.stderr
+    assert "to create" in planned.stdout
+    assert all(f" {host}" in planned.stdout.splitlines()[-1] for host in ("fw", "adapter-1")), planned.stdout
+    mended = kit("up", INVENTORY)
+    assert mended.returncode == 0, mended.stdout + mended.stderr
+    assert "dport 7 " not in on("fw", "nft list ruleset")
     again = kit("lab", "up", INVENTORY)
     assert again.returncode == 0, again.stdout[-3000:] + again.stderr
 
@@ -165,5 +175,6 @@ def test_down_leaves_nothing() -> None:
     assert network.all_of(network.PREFIX) == []
     assert not VOLATILE.exists()
     assert not (ROOT / ".lab/pulumi").exists()
+    assert {path.name for path in Path.home().iterdir()} <= HOME
     processes = subprocess.run(["pgrep", "-f", "conmon.*aansluitkit"], capture_output=True, check=False)
     assert processes.returncode == 1

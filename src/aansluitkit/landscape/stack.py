@@ -15,14 +15,13 @@ from aansluitkit.connection import Connection
 from aansluitkit.connection.place import OpenStack
 from aansluitkit.errors import KitError
 from aansluitkit.landscape.engine import engine
-from aansluitkit.project import ROOT, cache
+from aansluitkit.project import PULUMI_HOME, ROOT
 
 PROJECT = "aansluitkit"
 PASSPHRASE = "passphrase"  # noqa: S105 - the name of a secrets provider
 _PASSPHRASES = ("PULUMI_CONFIG_PASSPHRASE_FILE", "PULUMI_CONFIG_PASSPHRASE")
 
 WORKSPACE = ROOT / "pulumi"  # 'pulumi up' by hand works on the same stacks
-HOME = cache() / "pulumi"
 
 Say = Callable[[str], None]
 
@@ -67,7 +66,7 @@ def settings_of(place: OpenStack) -> Settings:
             )
     elif place.passphrase_file and not place.passphrase_file.is_file():
         raise KitError(f"{place.passphrase_file} ('passphrase_file' of connection_openstack) is not there: make it")
-    return Settings(backend, WORKSPACE, HOME, place.secrets_provider, place.passphrase_file)
+    return Settings(backend, WORKSPACE, PULUMI_HOME, place.secrets_provider, place.passphrase_file)
 
 
 def open_stack(inventory: Path, connection: Connection, settings: Settings, say: Say) -> automation.Stack:

@@ -61,7 +61,7 @@ def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE_FILE", str(passphrase))
     monkeypatch.setenv("PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION", "true")
     monkeypatch.setattr(stack, "WORKSPACE", tmp_path / "workspace")
-    monkeypatch.setattr(stack, "HOME", tmp_path / "home")
+    monkeypatch.setattr(stack, "PULUMI_HOME", tmp_path / "home")
     # The hosts are rows of a file: there is no one to ask for their configuration.
     monkeypatch.setattr(verbs, "differences", lambda *_: ())
     # The inventory is an example, which only a cloud that is none may make.
