@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from aansluitkit.connection.certificate_rules import parties, public_key, read_leaf
+from aansluitkit.connection.inventory_rules import is_blank
 from aansluitkit.connection.loading import SECRET_PREFIX, Inventory
 from aansluitkit.connection.model import Connection, Environment
 from aansluitkit.connection.partial import Unknown
@@ -96,7 +97,7 @@ def _certificates(place: Neighbour) -> Iterator[tuple[str, str, object, str]]:
 def _secrets(place: Neighbour) -> Iterator[tuple[str, str, object, str]]:
     for _, name, value in place.inventory.raw(SECRET_PREFIX):
         held = value.ciphertext if isinstance(value, Vaulted) else value
-        if isinstance(held, str | int):
+        if isinstance(held, str | int) and not is_blank(held):
             yield "secret", name, str(held), "its value"
     for path in place.inventory.encrypted_files():
         content = place.inventory.contents[path]

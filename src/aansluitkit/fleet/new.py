@@ -31,9 +31,9 @@ CPA_DAYS = 365
 _NAME = TypeAdapter[str](Name)
 _ENDPOINT = TypeAdapter[str](Endpoint)
 _LINKS = {
-    "00-shared.yml": "shared/all.yml",
-    "05-shared.yml": "shared/{environment}.yml",
-    "10-customer.yml": "{name}/customer.yml",
+    "00-shared.yml": "../../../../shared/all.yml",
+    "05-shared.yml": "../../../../shared/{environment}.yml",
+    "10-customer.yml": "../../../customer.yml",
 }
 
 
@@ -144,7 +144,7 @@ def make(order: Order, root: Path) -> list[Path]:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8")
         for environment in order.endpoints:
-            _link(making / environment / "group_vars/all", order.name, environment)
+            _link(making / environment / "group_vars/all", environment)
         making.chmod(0o755)
         making.rename(customer)
     except BaseException:
@@ -203,9 +203,9 @@ def _groups(environment: Environment, place: Place) -> dict[str, dict[str, dict[
     return {group: {f"{environment}-{host}": place.hosts[host] for host in hosts} for group, hosts in names.items()}
 
 
-def _link(folder: Path, name: str, environment: Environment) -> None:
+def _link(folder: Path, environment: Environment) -> None:
     for link, target in _LINKS.items():
-        (folder / link).symlink_to(Path("../../../..") / target.format(name=name, environment=environment))
+        (folder / link).symlink_to(target.format(environment=environment))
 
 
 def _templates() -> Templates:

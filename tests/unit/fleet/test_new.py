@@ -66,6 +66,7 @@ def test_shared_defaults_are_linked_and_not_repeated(root: Path) -> None:
     folder = inventory / "group_vars/all"
     assert (folder / "00-shared.yml").resolve() == root / "shared/all.yml"
     assert (folder / "05-shared.yml").resolve() == root / "shared/preprod.yml"
+    assert (folder / "10-customer.yml").resolve() == root / "klant-201/customer.yml"
     shared = set(new.shared_defaults(root, Environment.PREPROD))
     own = [*folder.glob("[!0-9]*.yml"), root / "klant-201/customer.yml"]
     assert not shared & {name for file in own for name in variables(file)}
@@ -88,6 +89,14 @@ def test_without_pools_addresses_are_blanks(root: Path) -> None:
     blanks = {blank.variable for blank in found.blanks}
     assert {"connection_inbound_address", "connection_zones.data.network"} <= blanks
     assert "preprod-db: connection_addresses.data" in blanks
+
+
+def test_without_a_vault_password_secrets_are_blanks(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ANSIBLE_VAULT_PASSWORD_FILE")
+    for inventory in new.make(order(Kind.GOVERNMENT), root):
+        found = examine(inventory)
+        assert found.problems == ()
+        assert {"secret_database_password", "secret_rest_password"} <= {blank.variable for blank in found.blanks}
 
 
 def test_the_environments_of_a_customer_share_no_address(root: Path, customer: Customer) -> None:
