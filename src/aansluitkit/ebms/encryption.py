@@ -1,9 +1,8 @@
 """Encrypted payloads (XML Encryption 1.1): each becomes an EncryptedData with a key of its own for the receiver.
 
-AES-GCM with RSA-OAEP (Digikoppeling beveiligingsstandaarden, ENC001 to ENC004). Old agreements still name CBC modes:
-under those AES256-GCM is made, and both AES-GCM are accepted. RSA 1.5 key transport is accepted but never made: a
-widely used handler knows no other. It decides nothing here, as the sender has signed what is decrypted, and every
-failure looks the same.
+AES-GCM with RSA-OAEP alone (Digikoppeling beveiligingsstandaarden, ENC001 to ENC004). Old agreements still name CBC
+modes: under those AES256-GCM is made, and both AES-GCM are accepted. RSA 1.5 key transport is not accepted either: what
+arrives is decrypted before its signature can be seen, and its padding would tell a stranger what it should not.
 """
 
 from __future__ import annotations
@@ -34,7 +33,6 @@ AES_GCM = {f"{XENC11}aes256-gcm": 32, f"{XENC11}aes128-gcm": 16}  # bytes of key
 STALE = tuple(f"{XENC}{name}" for name in ("aes128-cbc", "aes192-cbc", "aes256-cbc", "tripledes-cbc"))
 OAEP_MGF1P = f"{XENC}rsa-oaep-mgf1p"
 OAEP = f"{XENC11}rsa-oaep"
-RSA_1_5 = f"{XENC}rsa-1_5"
 SHA256 = f"{XENC}sha256"
 ENCRYPTED_TYPE = "application/xml"
 
@@ -81,7 +79,7 @@ def encrypt(payloads: Iterable[Payload], terms: EncryptionTerms) -> tuple[Payloa
 
 
 def decrypt(payloads: Iterable[Payload], key: rsa.RSAPrivateKey, terms: EncryptionTerms) -> tuple[Payload, ...]:
-    """What ``encrypt`` encrypted; the signature over the encrypted payloads has been verified by then.
+    """What ``encrypt`` encrypted.
 
     Raises:
         SecurityFailure: when a payload is not encrypted as the CPA says, or not for ``key``.
@@ -141,10 +139,7 @@ def _decrypted(payload: Payload, private: rsa.RSAPrivateKey, allowed: list[str])
     except (MalformedError, ValueError) as error:
         raise SecurityFailure(location, "the payload is no well-formed EncryptedData") from error
     try:
-        key = private.decrypt(wrapped, scheme)
-        opened = AESGCM(key if len(key) == AES_GCM[algorithm] else secrets.token_bytes(32)).decrypt(
-            content[:_NONCE], content[_NONCE:], None
-        )
+        opened = _opened(content, private.decrypt(wrapped, scheme), AES_GCM[algorithm])
     except (ValueError, InvalidTag) as error:
         raise SecurityFailure(
             location, "the payload can not be decrypted: it is for another key, or was changed"
@@ -152,11 +147,15 @@ def _decrypted(payload: Payload, private: rsa.RSAPrivateKey, allowed: list[str])
     return replace(payload, content=opened, content_type=data.get("MimeType", "application/octet-stream"))
 
 
-def _scheme(encrypted_key: etree._Element, location: str) -> padding.AsymmetricPadding:
+def _opened(content: bytes, key: bytes, length: int) -> bytes:
+    if len(key) != length:
+        raise ValueError("the key is not of the algorithm")
+    return AESGCM(key).decrypt(content[:_NONCE], content[_NONCE:], None)
+
+
+def _scheme(encrypted_key: etree._Element, location: str) -> padding.OAEP:
     """How the key was wrapped (XML Encryption 1.1, section 5.5)."""
     transport = _method(encrypted_key)
-    if transport == RSA_1_5:
-        return padding.PKCS1v15()
     digest = encrypted_key.find("xenc:EncryptionMethod/ds:DigestMethod", NAMESPACES)
     mask = encrypted_key.find("xenc:EncryptionMethod/xenc11:MGF", NAMESPACES) if transport == OAEP else None
     hashed = _DIGESTS.get(digest.get("Algorithm", "") if digest is not None else f"{DS}sha1")

@@ -1,6 +1,7 @@
 """What the CPA wants done to a message before it goes out, and seen when it comes in.
 
-Outbound: encrypt the payloads, sign envelope and payloads, pack. Inbound the other way round.
+Outbound: sign envelope and payloads, encrypt the payloads, pack; first sign, then encrypt (ebMS 2.0, section 4.1.4.5).
+Inbound the other way round.
 """
 
 from __future__ import annotations
@@ -44,12 +45,12 @@ class Security:
         Raises:
             ErrorListError: when that can't be done.
         """
-        if channel.encryption:
-            message = replace(message, payloads=encrypt(message.payloads, channel.encryption))
-        envelope = build(message)
+        envelope, payloads = build(message), message.payloads
         if channel.signature:
-            envelope = self._signer.sign(envelope, message.payloads, channel.signature)
-        content_type, body = pack(envelope, message.payloads)
+            envelope = self._signer.sign(envelope, payloads, channel.signature)
+        if channel.encryption:
+            payloads = encrypt(payloads, channel.encryption)
+        content_type, body = pack(envelope, payloads)
         return Wire(envelope, content_type, body)
 
     def open(self, message: Message, envelope: bytes, channel: Channel) -> tuple[Payload, ...]:
@@ -58,9 +59,12 @@ class Security:
         Raises:
             SecurityFailure: when the signature does not hold, or a payload can't be decrypted.
         """
+        payloads = message.payloads
+        if channel.encryption:
+            payloads = decrypt(payloads, self._key, channel.encryption)
         if channel.signature:
-            verify(envelope, message.payloads, channel.signature, self._trust)
-        return decrypt(message.payloads, self._key, channel.encryption) if channel.encryption else message.payloads
+            verify(envelope, payloads, channel.signature, self._trust)
+        return payloads
 
     def acknowledge(self, message: Message, terms: Terms, domain: str) -> tuple[Message, bytes]:
         """The receiver's Acknowledgment of a message of ``terms``, and its envelope."""
