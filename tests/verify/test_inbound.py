@@ -11,7 +11,8 @@ from aansluitkit.connection import Component, Connection, Host
 from aansluitkit.connection.model import HTTPS_PORT
 from aansluitkit.connection.views import CERTIFICATES
 from aansluitkit.ebms.cpa import PartyId
-from aansluitkit.ebms.message import CONTENT_TYPE, PING, SOAP_ACTION, build, fault_reason, request
+from aansluitkit.ebms.message import PING, SOAP_ACTION, build, fault_reason, request
+from aansluitkit.ebms.mime import CONTENT_TYPE
 from aansluitkit.verification.site import Site, unproved
 
 PATH = "inbound"
