@@ -24,6 +24,7 @@ LINTERS = (
     "ruff check .",
     "ruff format --check .",
     "mypy",
+    "mypy tests/run.py tests/bench tests/lab tests/verify",
     "yamllint --strict .",
     "ansible-lint --offline --profile production",
     "sh -n bootstrap",
@@ -110,13 +111,17 @@ Ended = tuple[int, float, Path]
 
 def _run(command: list[str], log: Path, folder: Path = ROOT, environment: dict[str, str] | None = None) -> Ended:
     began = time.monotonic()
-    place = {"cwd": folder, "env": {**os.environ, **(environment or {})}}
     with log.open("w") as file:
         try:
-            done = subprocess.run(
-                command, stdout=file, stderr=subprocess.STDOUT, check=False, timeout=LONGEST_SECONDS, **place
-            )
-            status = done.returncode
+            status = subprocess.run(
+                command,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                check=False,
+                timeout=LONGEST_SECONDS,
+                cwd=folder,
+                env={**os.environ, **(environment or {})},
+            ).returncode
         except subprocess.TimeoutExpired:
             file.write(f"not done within {LONGEST_SECONDS} s\n")
             status = 124

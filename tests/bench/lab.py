@@ -31,7 +31,7 @@ PINGS = Path(__file__).with_name("pings.py")
 
 def measure(environment: dict[str, str] | None = None) -> dict[str, float]:
     """Make the lab, or bring it up to date, and return the seconds of each step."""
-    command = ["aansluitkit", "lab", "up", INVENTORY]
+    command = ["aansluitkit", "lab", "up", str(INVENTORY)]
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, env={**os.environ, **(environment or {})}
     )
