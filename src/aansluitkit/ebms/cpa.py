@@ -11,7 +11,7 @@ import base64
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar
 
@@ -19,7 +19,7 @@ from lxml import etree
 
 from aansluitkit.ebms.certificates import read_certificate
 from aansluitkit.ebms.errors import MalformedError
-from aansluitkit.ebms.xml import CPA, MAXIMUM_CPA, NAMESPACES, parse, required
+from aansluitkit.ebms.xml import CPA, MAXIMUM_CPA, NAMESPACES, parse, read_moment, required
 
 if TYPE_CHECKING:
     from aansluitkit.ebms.message import Header
@@ -206,7 +206,7 @@ def read_cpa(document: bytes) -> Cpa:
     if set(one.ids) & set(other.ids):
         raise MalformedError("both parties of the CPA bear the same PartyId")
     status = root.find("tns:Status", NAMESPACES)
-    start, end = _moment(required(root, "tns:Start")), _moment(required(root, "tns:End"))
+    start, end = read_moment(required(root, "tns:Start")), read_moment(required(root, "tns:End"))
     if start >= end:
         raise MalformedError(f"the CPA ends on {end:%Y-%m-%d}, before it starts on {start:%Y-%m-%d}")
     return Cpa(
@@ -479,14 +479,6 @@ def _referred(info: etree._Element, element: str, attribute: str, identity: str)
         if candidate.get(f"{{{CPA}}}{attribute}") == identity:
             return candidate
     raise MalformedError(f"the CPA refers to {element} '{identity}', which it does not have")
-
-
-def _moment(value: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(value)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError) as error:
-        raise MalformedError(f"'{value}' is no date and time") from error
 
 
 def _duration(value: str) -> timedelta:

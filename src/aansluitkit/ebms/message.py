@@ -18,7 +18,7 @@ from lxml.builder import ElementMaker
 from aansluitkit.ebms.cpa import PartyId, Terms
 from aansluitkit.ebms.errors import ErrorCode, ErrorListError, HopError, MalformedError
 from aansluitkit.ebms.mime import DEFAULT_LIMITS, Limits, Payload, unpack
-from aansluitkit.ebms.xml import DS, EB, NAMESPACES, SOAP, XLINK, XML, parse, required, text
+from aansluitkit.ebms.xml import DS, EB, NAMESPACES, SOAP, XLINK, XML, parse, read_moment, required, text
 
 MSH_SERVICE = "urn:oasis:names:tc:ebxml-msg:service"
 ERROR_CONTEXT = "urn:oasis:names:tc:ebxml-msg:service:errors"
@@ -500,12 +500,12 @@ def _read_header(element: etree._Element) -> Header:
         service=required(element, "eb:Service"),
         action=required(element, "eb:Action"),
         message_id=required(element, "eb:MessageData/eb:MessageId"),
-        timestamp=_read_moment(required(element, "eb:MessageData/eb:Timestamp")),
+        timestamp=read_moment(required(element, "eb:MessageData/eb:Timestamp")),
         ref_to_message_id=text(element, "eb:MessageData/eb:RefToMessageId"),
         sender_role=text(element, "eb:From/eb:Role"),
         receiver_role=text(element, "eb:To/eb:Role"),
         service_type=_read_type(element, "eb:Service"),
-        time_to_live=_read_moment(time_to_live) if time_to_live else None,
+        time_to_live=read_moment(time_to_live) if time_to_live else None,
         duplicate_elimination=_optional(element, "eb:DuplicateElimination") is not None,
     )
 
@@ -552,7 +552,7 @@ def _read_acknowledgment(heading: etree._Element) -> Acknowledgment | None:
         return None
     return Acknowledgment(
         ref_to_message_id=required(found, "eb:RefToMessageId"),
-        timestamp=_read_moment(required(found, "eb:Timestamp")),
+        timestamp=read_moment(required(found, "eb:Timestamp")),
         references=_references(found, "ds:Reference"),
     )
 
@@ -573,7 +573,7 @@ def _read_status(body: etree._Element) -> Status | None:
     return Status(
         message_id=required(element, "eb:RefToMessageId"),
         value=element.get(f"{{{EB}}}messageStatus", NOT_RECOGNIZED),
-        at=_read_moment(at) if at else None,
+        at=read_moment(at) if at else None,
     )
 
 
@@ -585,14 +585,6 @@ def _now() -> datetime:
 
 def _moment(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _read_moment(value: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(value)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError) as error:
-        raise MalformedError(f"'{value}' is no date and time") from error
 
 
 def _printable(value: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from lxml import etree
 
 from aansluitkit.ebms.errors import MalformedError
@@ -87,6 +89,19 @@ def required(parent: etree._Element, path: str) -> str:
     if found is None:
         raise MalformedError(f"{etree.QName(parent).localname} lacks {path}")
     return found
+
+
+def read_moment(value: str) -> datetime:
+    """An xsd:dateTime in UTC; one without a time zone is taken for UTC.
+
+    Raises:
+        MalformedError: when it is none.
+    """
+    try:
+        found = datetime.fromisoformat(value)
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise MalformedError(f"'{value}' is no date and time") from error
 
 
 def _one_line(error: Exception) -> str:
