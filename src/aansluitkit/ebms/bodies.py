@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import uuid
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -209,6 +210,25 @@ class CertificateMapping(_Body):
     source: _Base64
     destination: _Base64
     cpa_id: _Line | None = None
+
+
+def message_of(kept: Kept, payloads: Sequence[Payload]) -> Message:
+    """A business message with its payloads."""
+    sources = [
+        GivenDataSource(
+            name=payload.name,
+            content_id=payload.content_id,
+            content_type=payload.content_type,
+            content=base64.b64encode(payload.content).decode("ascii"),
+        )
+        for payload in payloads
+    ]
+    return Message(properties=properties_of(kept), data_sources=sources)
+
+
+def written(body: BaseModel) -> str:
+    """What REST gives, as JSON."""
+    return body.model_dump_json(by_alias=True, exclude_none=True)
 
 
 def properties_of(kept: Kept) -> MessageProperties:

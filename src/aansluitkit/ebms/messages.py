@@ -120,6 +120,14 @@ class Queue:
     oldest_seconds: float
 
 
+@dataclass(frozen=True)
+class HandOver:
+    """A received message that is to be posted to the application, for the ``attempts``-th time."""
+
+    message: Kept
+    attempts: int
+
+
 class Messages:
     """The messages of all nodes on ``database``."""
 
@@ -277,8 +285,8 @@ class Messages:
         with self._database.reading() as session:
             return list(session.scalars(found))
 
-    def process(self, message_id: str) -> None:
-        """An application has taken the message: it is no longer among the unprocessed, and its event neither."""
+    def process(self, message_id: str, *, with_event: bool = False) -> None:
+        """An application has taken the message: it is no longer among the unprocessed, nor its event if so asked."""
         taken = (
             MessageRow.direction == Direction.RECEIVED,
             MessageRow.message_id == message_id,
@@ -286,6 +294,38 @@ class Messages:
         )
         with self._database.writing() as session:
             session.execute(update(MessageRow).where(*taken).values(status=State.PROCESSED))
+            if with_event:
+                event = (EventRow.direction == Direction.RECEIVED, EventRow.message_id == message_id)
+                session.execute(update(EventRow).where(*event).values(processed=True))
+
+    def claim_received(self, number: int, lease: timedelta) -> list[HandOver]:
+        """Up to ``number`` messages for the application, oldest first; the caller's alone while ``lease`` lasts."""
+        now = datetime.now(UTC)
+        due = (
+            select(MessageRow)
+            .where(
+                MessageRow.status == State.RECEIVED,
+                MessageRow.direction == Direction.RECEIVED,
+                or_(MessageRow.webhook_at.is_(None), MessageRow.webhook_at <= now),
+            )
+            .order_by(MessageRow.at)
+            .limit(number)
+        )
+        with self._database.writing() as session:
+            rows = session.scalars(due.with_for_update(skip_locked=True)).all()
+            for row in rows:
+                row.webhook_at, row.webhook_attempts = now + lease, row.webhook_attempts + 1
+            return [HandOver(_kept(row), row.webhook_attempts) for row in rows]
+
+    def postpone(self, handed: HandOver, until: datetime) -> None:
+        """Post a message again at ``until``; not when another node has it by now."""
+        held = (
+            MessageRow.direction == Direction.RECEIVED,
+            MessageRow.message_id == handed.message.message_id,
+            MessageRow.webhook_attempts == handed.attempts,
+        )
+        with self._database.writing() as session:
+            session.execute(update(MessageRow).where(*held).values(webhook_at=until))
 
     def events(self, wanted: Filter, types: Sequence[str], limit: int) -> list[tuple[str, str]]:
         """Message id and type of the events that no application has taken yet, oldest first; ``limit`` 0 is all."""
@@ -356,7 +396,7 @@ class Messages:
     def _find(self, direction: Direction, message_id: str) -> Kept | None:
         with self._database.reading() as session:
             row = session.get(MessageRow, (direction, message_id))
-            return Kept(**{field.name: getattr(row, field.name) for field in fields(Kept)}) if row else None
+            return _kept(row) if row else None
 
 
 def changed(result: Result[Any]) -> int:
@@ -383,6 +423,10 @@ def _add_event(session: Session, direction: Direction, message_id: str, state: S
     session.add(
         EventRow(direction=direction, message_id=message_id, type=EVENTS[state], at=datetime.now(UTC), processed=False)
     )
+
+
+def _kept(row: MessageRow) -> Kept:
+    return Kept(**{field.name: getattr(row, field.name) for field in fields(Kept)})
 
 
 def _row(task: Task) -> DeliveryRow:

@@ -162,16 +162,7 @@ class Traffic:
     async def show(self, request: web.Request) -> web.Response:
         """A message."""
         kept, payloads = await self._found(request)
-        sources = [
-            bodies.GivenDataSource(
-                name=payload.name,
-                content_id=payload.content_id,
-                content_type=payload.content_type,
-                content=_base64(payload.content),
-            )
-            for payload in payloads
-        ]
-        message = bodies.Message(properties=bodies.properties_of(kept), data_sources=sources)
+        message = bodies.message_of(kept, payloads)
         await self._taken(request)
         return _given(message)
 
@@ -179,7 +170,7 @@ class Traffic:
         """A message, as form data."""
         kept, payloads = await self._found(request)
         writer = MultipartWriter("form-data")
-        properties = bodies.properties_of(kept).model_dump_json(by_alias=True, exclude_none=True)
+        properties = bodies.written(bodies.properties_of(kept))
         writer.append(properties, MultiDict({"Content-Type": "application/json"})).set_content_disposition(
             "form-data", name="properties"
         )
@@ -279,9 +270,7 @@ async def _parts(request: web.Request) -> tuple[bodies.MessageRequestProperties,
 
 
 def _given(model: BaseModel) -> web.Response:
-    return web.Response(
-        body=model.model_dump_json(by_alias=True, exclude_none=True).encode(), content_type="application/json"
-    )
+    return web.Response(body=bodies.written(model).encode(), content_type="application/json")
 
 
 def _usable(document: bytes) -> Cpa:

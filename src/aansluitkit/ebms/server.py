@@ -35,6 +35,7 @@ from aansluitkit.ebms.settings import Settings, read_secret
 from aansluitkit.ebms.signature import Signer, load_trust
 from aansluitkit.ebms.store import Store, open_store
 from aansluitkit.ebms.tls import client_context, server_context
+from aansluitkit.ebms.webhook import Webhook
 from aansluitkit.errors import KitError
 
 log = logging.getLogger(__name__)
@@ -77,6 +78,8 @@ class Server:
         await self._listen("health", self._health_application(), settings.health.address, settings.health.port, None)
         self._spawn(self._forget())
         self._spawn(self._delivery.run())
+        if self._webhook:
+            self._spawn(self._webhook.run())
 
     def _build(self, client: Client) -> None:
         """Put the parts together."""
@@ -88,6 +91,7 @@ class Server:
             log.warning("this node plays scenario %s: it is no partner to rely on", settings.scenario)
         replies = Replies(self.store, self._security)
         self._delivery = Delivery(self.store, client, replies, settings.node, settings.delivery.parallel)
+        self._webhook = _webhook(self.store, settings)
         rules = Rules(settings.domain, ebms.client_identity, Limits(body=ebms.maximum_body_bytes))
         self._handler = Handler(self.store, self._security, replies, rules)
         expires = valid_until(ebms.certificate_file).timestamp()
@@ -150,6 +154,8 @@ class Server:
             answer = Response(503)
         if answer.sends:
             self._delivery.wake()
+        if self._webhook:
+            self._webhook.wake()
         self._metrics.requests.labels(answer.status).inc()
         return web.Response(status=answer.status, body=answer.body or None, headers=answer.headers)
 
@@ -213,6 +219,17 @@ def _problem(store: Store, certificate: Path) -> str | None:
     if valid_until(certificate) <= datetime.now(UTC):
         return f"the certificate in {certificate} has expired"
     return None
+
+
+def _webhook(store: Store, settings: Settings) -> Webhook | None:
+    if settings.webhook is None:
+        return None
+    try:
+        return Webhook(store.messages, settings.webhook, settings.delivery.parallel)
+    except (ssl.SSLError, OSError) as error:
+        raise KitError(
+            f"webhook.trust_file: {settings.webhook.trust_file} has no usable roots; expected are certificates in PEM"
+        ) from error
 
 
 def _tls(make: Callable[..., ssl.SSLContext], certificate: Path, key: Path, trust: Path | None) -> ssl.SSLContext:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, FilePath, IPvAnyAddress, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FilePath, IPvAnyAddress, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 
 from aansluitkit.ebms.handler import Identity
 from aansluitkit.ebms.scenarios import Scenario
@@ -68,6 +72,36 @@ class HealthSettings(_Settings):
     port: Port
 
 
+class WebhookSettings(_Settings):
+    """Where received messages are posted; ``token_file`` has a bearer token (RFC 6750), ``trust_file`` the roots."""
+
+    url: str
+    trust_file: FilePath | None = None
+    token_file: FilePath | None = None
+    timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 30
+
+    @field_validator("url")
+    @classmethod
+    def _guarded(cls, url: str) -> str:
+        """Messages and token go over a network by TLS alone."""
+        try:
+            parts = urlsplit(url)
+            usable = bool(parts.hostname) and parts.username is None and (parts.port is None or parts.port > 0)
+        except ValueError:
+            usable = False
+        if not usable or not (parts.scheme == "https" or (parts.scheme == "http" and _on_loopback(parts.hostname))):
+            expected = "expected is https://host/path without a user, or http:// to a loopback address; change the URL"
+            raise PydanticCustomError("webhook_url", expected)  # type: ignore[arg-type,unused-ignore]
+        return url
+
+    @field_validator("token_file")
+    @classmethod
+    def _token(cls, path: Path | None) -> Path | None:
+        if path and not re.fullmatch(r"[A-Za-z0-9._~+/-]+=*", read_secret(path)):
+            raise PydanticCustomError("webhook_token", "expected is one line with a bearer token; write it in the file")
+        return path
+
+
 class Settings(_Settings):
     """Everything; ``domain`` stands behind the @ of message ids, ``node`` names this process in logs."""
 
@@ -79,6 +113,7 @@ class Settings(_Settings):
     rest: RestSettings
     health: HealthSettings
     delivery: DeliverySettings = DeliverySettings()
+    webhook: WebhookSettings | None = None
     retention_days: Annotated[float, Field(gt=0)] = 7  # of messages that have ended
     pong_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 30
     log_format: Literal["text", "json"] = "text"
@@ -93,6 +128,13 @@ class Settings(_Settings):
 def read_secret(path: Path) -> str:
     """The secret in ``path``, without the line's end."""
     return path.read_text(encoding="utf-8").rstrip("\n")
+
+
+def _on_loopback(host: str | None) -> bool:
+    try:
+        return host == "localhost" or ip_address(host or "").is_loopback
+    except ValueError:
+        return False
 
 
 def read_settings(path: Path) -> Settings:

@@ -74,6 +74,8 @@ class MessageRow(Base):
     time_to_live: Mapped[datetime | None]
     status: Mapped[str | None] = mapped_column(String(16))
     problem: Mapped[str | None] = mapped_column(Text)
+    webhook_at: Mapped[datetime | None]  # next post to the application, and the lease, as ``next_at`` of a delivery
+    webhook_attempts: Mapped[int] = mapped_column(default=0)
 
     __table_args__ = (Index("ix_message_status_at", "status", "at"),)
 

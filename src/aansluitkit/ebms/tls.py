@@ -33,6 +33,13 @@ def client_context(certificate: Path, key: Path, trust: Path) -> ssl.SSLContext:
     return context
 
 
+def webhook_context(trust: Path | None) -> ssl.SSLContext:
+    """Context of a client that checks the server's name and chain, to roots in ``trust`` or those of the system."""
+    context = ssl.create_default_context(cafile=trust)
+    _restrict(context)
+    return context
+
+
 def _restrict(context: ssl.SSLContext) -> None:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(CIPHERS)
