@@ -72,9 +72,9 @@ def write_json(result: Any, file: Path | None) -> None:
         return
     if not file.parent.is_dir():
         raise KitError(f"--json {file}: folder {file.parent} is not there: make it first")
-    making = file.with_name(f".{file.name}")
-    making.write_text(text, encoding="utf-8")
-    making.replace(file)
+    from aansluitkit.documents.rendering import write  # noqa: PLC0415
+
+    write(text, file)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import base64
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic.alias_generators import to_camel
@@ -56,18 +56,23 @@ class MessageRequestProperties(_Body):
 
     def wish(self) -> Wish:
         """As the sender takes it."""
-        return Wish(
-            cpa_id=self.cpa_id,
-            sender=self.from_party_id,
-            sender_role=self.from_role,
-            receiver=self.to_party_id,
-            receiver_role=self.to_role,
-            service=self.service,
-            action=self.action,
-            conversation_id=self.conversation_id,
-            message_id=self.message_id,
-            ref_to_message_id=self.ref_to_message_id,
-        )
+        return Wish(**_inside(self))
+
+
+def _inside(given: MessageRequestProperties | MessageFilter) -> dict[str, Any]:
+    """What the REST interface says of a message, by the names that it has inside."""
+    return {
+        "cpa_id": given.cpa_id,
+        "sender": given.from_party_id,
+        "sender_role": given.from_role,
+        "receiver": given.to_party_id,
+        "receiver_role": given.to_role,
+        "service": given.service,
+        "action": given.action,
+        "conversation_id": given.conversation_id,
+        "message_id": given.message_id,
+        "ref_to_message_id": given.ref_to_message_id,
+    }
 
 
 class DataSource(_Body):
@@ -159,18 +164,7 @@ class MessageFilter(_Body):
 
     def filter(self) -> Filter:
         """As the store takes it."""
-        return Filter(
-            cpa_id=self.cpa_id,
-            sender=self.from_party_id,
-            sender_role=self.from_role,
-            receiver=self.to_party_id,
-            receiver_role=self.to_role,
-            service=self.service,
-            action=self.action,
-            conversation_id=self.conversation_id,
-            message_id=self.message_id,
-            ref_to_message_id=self.ref_to_message_id,
-        )
+        return Filter(**_inside(self))
 
 
 class EventFilter(MessageFilter):

@@ -21,7 +21,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy.exc import SQLAlchemyError
 
 from aansluitkit.ebms.client import CONNECT_SECONDS, EXCHANGE_SECONDS, Client, Reply, StatusError
-from aansluitkit.ebms.errors import ErrorListError, HopError, MalformedError
+from aansluitkit.ebms.errors import ErrorListError, HopError, MalformedError, short
 from aansluitkit.ebms.messages import State, Task
 from aansluitkit.ebms.replies import Replies
 from aansluitkit.ebms.store import Store
@@ -95,7 +95,7 @@ class Delivery:
             later = [(each.task, each.until) for each in over]
             await asyncio.to_thread(self._store.messages.give_back, self._node, later)
         except SQLAlchemyError as error:  # their leases run out
-            log.warning("could not give %d tasks back: %s", len(over), _short(error))
+            log.warning("could not give %d tasks back: %s", len(over), short(error))
 
     async def _claim(self) -> bool:
         """Begin what is due; True when there may be more."""
@@ -105,7 +105,7 @@ class Delivery:
         try:
             tasks = await asyncio.to_thread(self._store.messages.claim, self._node, free, LEASE)
         except SQLAlchemyError as error:
-            log.warning("could not look for messages to send: %s", _short(error))
+            log.warning("could not look for messages to send: %s", short(error))
             return False
         for task in tasks:
             running = asyncio.create_task(self._work(task))
@@ -130,7 +130,7 @@ class Delivery:
             else:
                 await self._send(task)
         except SQLAlchemyError as error:  # the lease runs out, and it is tried again
-            log.warning("%s %s: the database does not answer: %s", task.action, task.message_id, _short(error))
+            log.warning("%s %s: the database does not answer: %s", task.action, task.message_id, short(error))
 
     async def _send(self, task: Task) -> None:
         endpoint = await asyncio.to_thread(self._store.destination_of, task.endpoint)
@@ -156,7 +156,7 @@ class Delivery:
 
     async def _failed(self, task: Task, error: KitError) -> None:
         passing = error.passing if isinstance(error, StatusError) else True
-        log.warning("could not send %s %s: %s", task.action, task.message_id, _short(error))
+        log.warning("could not send %s %s: %s", task.action, task.message_id, short(error))
         if not task.business:  # the partner asks again when it does not come
             self._over.append(_Over(task, datetime.now(UTC)))
         elif task.deadline and passing:
@@ -173,7 +173,3 @@ class Delivery:
     async def _settle(self, task: Task, state: State, problem: str | None = None) -> None:
         if await asyncio.to_thread(self._store.messages.settle, task.message_id, state, problem):
             log.info("%s %s is %s%s", task.action, task.message_id, state, f": {problem}" if problem else "")
-
-
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]

@@ -57,3 +57,8 @@ class SecurityFailure(ErrorListError):  # noqa: N818 - the specification's name
 
     def __init__(self, location: str, description: str) -> None:
         super().__init__(ErrorCode.SECURITY_FAILURE, location, description)
+
+
+def short(error: Exception) -> str:
+    """``error`` in one line of the log, of at most 300 characters."""
+    return " ".join(str(error).split())[:300]

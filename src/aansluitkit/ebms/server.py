@@ -20,6 +20,7 @@ from aansluitkit.ebms.client import Client
 from aansluitkit.ebms.database import CONNECTIONS
 from aansluitkit.ebms.delivery import Delivery
 from aansluitkit.ebms.encryption import load_key
+from aansluitkit.ebms.errors import short
 from aansluitkit.ebms.handler import Handler, Identity, Response, Rules
 from aansluitkit.ebms.handshake import tell_refusals
 from aansluitkit.ebms.metrics import CONTENT_TYPE as METRICS_CONTENT_TYPE
@@ -150,7 +151,7 @@ class Server:
             log.warning("refused a request: %s", error)
             answer = Response(403)
         except SQLAlchemyError as error:  # the partner tries again
-            log.warning("could not take a message: %s", " ".join(str(error).split())[:300])
+            log.warning("could not take a message: %s", short(error))
             answer = Response(503)
         if answer.sends:
             self._delivery.wake()

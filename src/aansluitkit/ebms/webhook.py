@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from aansluitkit.ebms import bodies
 from aansluitkit.ebms.delivery import POLL_SECONDS
+from aansluitkit.ebms.errors import short
 from aansluitkit.ebms.messages import HandOver, Messages
 from aansluitkit.ebms.settings import WebhookSettings, read_secret
 from aansluitkit.ebms.tls import webhook_context
@@ -77,7 +78,7 @@ class Webhook:
         try:
             return await asyncio.to_thread(self._messages.claim_received, number, self._lease)
         except SQLAlchemyError as error:
-            log.warning("could not look for messages for the application: %s", _short(error))
+            log.warning("could not look for messages for the application: %s", short(error))
             return []
 
     async def _work(self, session: aiohttp.ClientSession, handed: HandOver) -> None:
@@ -93,7 +94,7 @@ class Webhook:
             until = datetime.now(UTC) + timedelta(seconds=pause)
             await asyncio.to_thread(self._messages.postpone, handed, until)
         except SQLAlchemyError as error:  # the lease runs out, and it is posted again
-            log.warning("%r for the application: the database does not answer: %s", identity, _short(error))
+            log.warning("%r for the application: the database does not answer: %s", identity, short(error))
 
     async def _post(self, session: aiohttp.ClientSession, handed: HandOver) -> str | None:
         """Post a message; None when it was taken, else why not."""
@@ -107,8 +108,4 @@ class Webhook:
         except TimeoutError:
             return f"no answer within {self._settings.timeout_seconds:g} s"
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return _short(error)
-
-
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
+            return short(error)
