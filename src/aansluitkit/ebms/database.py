@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
@@ -17,7 +18,7 @@ from aansluitkit.ebms.tables import VERSION
 from aansluitkit.errors import KitError
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
-CONNECTIONS = 16  # of one node at once: as many as it has threads
+CONNECTIONS = 8  # of one node at once: as many as it has threads; each keeps room for the largest message it had
 _MIGRATION_LOCK = 0x65624D53  # "ebMS": nodes that start together migrate one after the other
 
 
@@ -79,7 +80,13 @@ def open_database(database: str, password: str | None) -> Database:
     """
     try:
         url = make_url(database)
-        engine = create_engine(url.set(password=password) if password else url, pool_size=CONNECTIONS)
+        options = {} if url.get_backend_name() == "sqlite" else {"cursor_factory": _BinaryCursor}
+        engine = create_engine(
+            url.set(password=password) if password else url,
+            pool_size=CONNECTIONS,
+            pool_use_lifo=True,
+            connect_args=options,
+        )
     except (SQLAlchemyError, ImportError) as error:
         raise KitError(f"'{database}' is no usable database URL: postgresql+psycopg://… or sqlite:///…") from error
     if engine.dialect.name == "sqlite":
@@ -90,6 +97,14 @@ def open_database(database: str, password: str | None) -> Database:
     opened = Database(engine)
     opened.migrate()
     return opened
+
+
+class _BinaryCursor(psycopg.Cursor[Any]):
+    """Has payloads come as they are, and not in hexadecimal of twice their size."""
+
+    def __init__(self, connection: psycopg.Connection[Any], **options: Any) -> None:
+        super().__init__(connection, **options)
+        self.format = psycopg.pq.Format.BINARY
 
 
 def _prepare(connection: Any, _record: Any) -> None:
