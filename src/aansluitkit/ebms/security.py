@@ -12,12 +12,26 @@ from dataclasses import dataclass, replace
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from aansluitkit.ebms.cpa import Channel, SignatureTerms, Terms
-from aansluitkit.ebms.encryption import decrypt, encrypt
+from aansluitkit.ebms.cpa import Channel, Cpa, SignatureTerms, Terms
+from aansluitkit.ebms.encryption import accepted, decrypt, encrypt
 from aansluitkit.ebms.errors import ErrorCode, ErrorListError, SecurityFailure
 from aansluitkit.ebms.message import Message, acknowledgment, build
 from aansluitkit.ebms.mime import Payload, pack
-from aansluitkit.ebms.signature import Signer, acknowledges, verify
+from aansluitkit.ebms.signature import Signer, acknowledges, to_make, verify
+
+
+def check_algorithms(cpa: Cpa) -> None:
+    """See that messages of ``cpa`` can be signed and encrypted as it says.
+
+    Raises:
+        SecurityFailure: when it names an algorithm that is not known.
+    """
+    for terms in cpa.terms:
+        for signature in (terms.channel.signature, _of_acknowledgment(terms)):
+            if signature:
+                to_make(signature)
+        if terms.channel.encryption:
+            accepted(terms.channel.encryption)
 
 
 @dataclass(frozen=True)
