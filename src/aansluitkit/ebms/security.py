@@ -6,6 +6,7 @@ Inbound the other way round.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from cryptography import x509
@@ -73,8 +74,10 @@ class Security:
         signature = _of_acknowledgment(terms)
         return answer, self._signer.sign(envelope, (), signature) if signature else envelope
 
-    def check_acknowledgment(self, message: Message, envelope: bytes, terms: Terms, sent: bytes) -> None:
-        """See that an Acknowledgment is one of ``sent``, our message of ``terms``.
+    def check_acknowledgment(
+        self, message: Message, envelope: bytes, terms: Terms, sent: Callable[[], bytes | None]
+    ) -> None:
+        """See that an Acknowledgment is one of our message of ``terms``, whose envelope ``sent`` gives.
 
         Raises:
             ErrorListError: when it is not.
@@ -87,7 +90,8 @@ class Security:
         if signature is None:
             return
         verify(envelope, (), signature, self._trust)
-        if not acknowledges(told.references, sent):
+        original = sent()
+        if original is None or not acknowledges(told.references, original):
             raise SecurityFailure("//Header/Acknowledgment/Reference", "it acknowledges other content than we sent")
 
 
