@@ -8,13 +8,22 @@ from ipaddress import IPv4Network
 from itertools import combinations
 
 from aansluitkit.connection.identifiers import TEST_PREFIX, check_hrn, doubt_oin
-from aansluitkit.connection.model import HTTPS_PORT, OIN_TYPE, Component, Connection, Environment, Host, Kind, Network
+from aansluitkit.connection.model import (
+    EXTERNAL,
+    HTTPS_PORT,
+    OIN_TYPE,
+    Component,
+    Connection,
+    Environment,
+    Host,
+    Kind,
+    Network,
+)
 from aansluitkit.connection.place_rules import PLACE_RULES
 
 Finding = tuple[str, str]  # dotted path below connection_, sentence
 Rule = Callable[[Connection], Iterator[Finding]]
 
-EXTERNAL = "external"
 TESTING = (Environment.LAB, Environment.COMPLIANCE)
 CHAIN = (Environment.PREPROD, Environment.PRODUCTION)
 DOCUMENTATION = tuple(IPv4Network(text) for text in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24"))  # RFC 5737
