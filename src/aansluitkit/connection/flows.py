@@ -14,6 +14,7 @@ from typing import Literal
 
 from aansluitkit.connection.model import EXTERNAL, HTTPS_PORT, Component, Connection, Host, Model
 
+PARTNER = "partner"  # what a flow calls the other side, wherever it is
 SSH_PORT = 22
 DNS_PORT = 53
 
@@ -154,7 +155,7 @@ def _messages(connection: Connection) -> Iterator[Flow]:
     balancer = connection.host_of(Component.LOAD_BALANCER)
     yield Flow(
         id="ebms-inbound",
-        source="partner",
+        source=PARTNER,
         source_networks=merged(connection.partner.outbound_addresses),
         destination=balancer.name,
         destination_networks=_networks(balancer.address),
@@ -171,7 +172,7 @@ def _messages(connection: Connection) -> Iterator[Flow]:
             id=f"ebms-outbound-{adapter.name}",
             source=adapter.name,
             source_networks=_networks(adapter.address),
-            destination="partner",
+            destination=PARTNER,
             destination_networks=merged(connection.partner.inbound_addresses),
             protocol="tcp",
             port=HTTPS_PORT,

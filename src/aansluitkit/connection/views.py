@@ -8,7 +8,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
-from aansluitkit.connection.flows import Direction, Flow, direction_of, flows_of, merged, zone_of
+from aansluitkit.connection.flows import PARTNER, Direction, Flow, direction_of, flows_of, merged, zone_of
 from aansluitkit.connection.model import HTTPS_PORT, Component, Connection, Host
 
 CERTIFICATES = "/etc/aansluitkit/certificates"
@@ -83,8 +83,8 @@ def _rule(connection: Connection, host: Host, flow: Flow) -> dict[str, Any]:
         "id": flow.id,
         "to_firewall": flow.destination == host.name,
         "from_outside": direction_of(connection, flow) is Direction.INBOUND,
-        "source": "@partner_outbound" if flow.source == "partner" else str(flow.source_networks[0]),
-        "destination": "@partner_inbound" if flow.destination == "partner" else str(flow.destination_networks[0]),
+        "source": "@partner_outbound" if flow.source == PARTNER else str(flow.source_networks[0]),
+        "destination": "@partner_inbound" if flow.destination == PARTNER else str(flow.destination_networks[0]),
         "protocol": flow.protocol,
         "port": flow.port,
         "published_address": _carried(connection, flow.published_address),
