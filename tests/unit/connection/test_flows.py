@@ -3,42 +3,18 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from itertools import product
 from pathlib import Path
 
 import pytest
-import yaml
 
-from aansluitkit.connection import Connection, flows_of, load_connection
+from aansluitkit.connection import Connection, flows_of
 from aansluitkit.connection.flows import Direction, Purpose, direction_of, flow_groups, zone_of
 from aansluitkit.connection.rule_places import RULES_FILE, rule_places, rules_file
 
-ROOT = Path(__file__).parents[3]
 
-
-@pytest.fixture
-def many(tmp_path: Path) -> Connection:
-    """The lab with forty hosts."""
-    folder = Path(shutil.copytree(ROOT / "inventories/lab", tmp_path / "inventories/lab"))
-    content = yaml.safe_load((folder / "hosts.yml").read_text())
-    groups = content["all"]["children"]
-    for number in range(3, 24):
-        groups["adapter"]["hosts"][f"adapter-{number}"] = {
-            "connection_addresses": {"application": f"198.51.100.{number + 20}"}
-        }
-    for number in range(2, 12):
-        groups["application"]["hosts"][f"app-{number}"] = {
-            "connection_addresses": {"application": f"198.51.100.{number + 48}"}
-        }
-    (folder / "hosts.yml").write_text(yaml.safe_dump(content, sort_keys=False))
-    connection = load_connection(folder)
-    assert len(connection.hosts) == 40
-    return connection
-
-
-@pytest.fixture(params=["lab_connection", "many"])
+@pytest.fixture(params=["lab_connection", "forty_hosts"])
 def any_connection(request: pytest.FixtureRequest) -> Connection:
     found: Connection = request.getfixturevalue(request.param)
     return found
