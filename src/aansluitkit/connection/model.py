@@ -30,6 +30,7 @@ from aansluitkit.connection.identifiers import Fqdn, Oin, check_fqdn, check_oin
 from aansluitkit.connection.place import OpenStack, Place
 
 OIN_TYPE = "urn:osb:oin"  # Koppelvlakstandaard ebMS2 chapter 5, PartyId
+EXTERNAL = "external"  # the zone of the partner, and of everything that lies in no zone
 HTTPS_PORT = 443  # Digikoppeling Beveiligingsstandaarden TLS005
 
 
