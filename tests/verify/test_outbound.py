@@ -12,7 +12,7 @@ import pytest
 
 from aansluitkit.connection import Component, Connection, Host
 from aansluitkit.connection.model import HTTPS_PORT
-from aansluitkit.connection.views import CERTIFICATES
+from aansluitkit.connection.views import CERTIFICATES, CRLS
 from aansluitkit.verification.site import Site, unproved
 
 PATH = "outbound"
@@ -112,6 +112,7 @@ def exchange(site: Site, adapter: Host, **request: Any) -> dict[str, Any]:
         port=HTTPS_PORT,
         name=connection.partner.host_name,
         trust=f"{CERTIFICATES}/trust.pem",
+        crls=CRLS if connection.crl_addresses else None,
         certificate=f"{CERTIFICATES}/certificate.pem",
         key=f"{CERTIFICATES}/key.pem",
         path=connection.partner.path,

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network, collapse_addresses
 from typing import Literal
 
-from aansluitkit.connection.model import HTTPS_PORT, Component, Connection, Host, Model
+from aansluitkit.connection.model import HTTP_PORT, HTTPS_PORT, Component, Connection, Host, Model
 
 SSH_PORT = 22
 DNS_PORT = 53
@@ -115,6 +115,21 @@ def _messages(connection: Connection) -> Iterator[Flow]:
         )
 
 
+def _revocation(connection: Connection) -> Iterator[Flow]:
+    for adapter in connection.hosts_of(Component.ADAPTER) if connection.crl_addresses else []:
+        yield Flow(
+            id=f"crl-{adapter.name}",
+            source=adapter.name,
+            source_networks=_networks(adapter.address),
+            destination="certificate authorities",
+            destination_networks=_merged(connection.crl_addresses),
+            protocol="tcp",
+            port=HTTP_PORT,
+            reason="revocation lists of both parties' certificates (BEV PKI004)",
+            outbound_address=connection.outbound_address,
+        )
+
+
 def _inside(connection: Connection) -> Iterator[Flow]:
     database = connection.host_of(Component.DATABASE)
     for adapter in connection.hosts_of(Component.ADAPTER):
@@ -146,6 +161,7 @@ def flows_of(connection: Connection) -> tuple[Flow, ...]:
     """All allowed flows of a connection that the rules accept, derived ones first, in a stable order."""
     return (
         *_messages(connection),
+        *_revocation(connection),
         *_inside(connection),
         *_names(connection),
         *_management(connection),
