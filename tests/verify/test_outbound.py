@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from aansluitkit.connection import Component, Connection, Host
-from aansluitkit.connection.views import CERTIFICATES
+from aansluitkit.connection.views import CERTIFICATES, CRLS
 from aansluitkit.verification.site import Site, unproved
 
 PATH = "outbound"
@@ -111,6 +111,7 @@ def exchange(site: Site, adapter: Host, **request: Any) -> dict[str, Any]:
         port=connection.partner.port,
         name=connection.partner.host_name,
         trust=f"{CERTIFICATES}/trust.pem",
+        crls=CRLS if connection.crl_addresses else None,
         certificate=f"{CERTIFICATES}/certificate.pem",
         key=f"{CERTIFICATES}/key.pem",
         path=connection.partner.path,

@@ -12,7 +12,7 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, collapse_addresses
 from typing import Literal
 
-from aansluitkit.connection.model import EXTERNAL, HTTPS_PORT, Component, Connection, Host, Model
+from aansluitkit.connection.model import EXTERNAL, HTTP_PORT, HTTPS_PORT, Component, Connection, Host, Model
 
 PARTNER = "partner"  # what a flow calls the other side, wherever it is
 SSH_PORT = 22
@@ -182,6 +182,21 @@ def _messages(connection: Connection) -> Iterator[Flow]:
         )
 
 
+def _revocation(connection: Connection) -> Iterator[Flow]:
+    for adapter in connection.hosts_of(Component.ADAPTER) if connection.crl_addresses else []:
+        yield Flow(
+            id=f"crl-{adapter.name}",
+            source=adapter.name,
+            source_networks=_networks(adapter.address),
+            destination="certificate authorities",
+            destination_networks=_merged(connection.crl_addresses),
+            protocol="tcp",
+            port=HTTP_PORT,
+            reason="revocation lists of both parties' certificates (BEV PKI004)",
+            outbound_address=connection.outbound_address,
+        )
+
+
 def _inside(connection: Connection) -> Iterator[Flow]:
     database = connection.host_of(Component.DATABASE)
     for adapter in connection.hosts_of(Component.ADAPTER):
@@ -214,6 +229,7 @@ def flows_of(connection: Connection) -> tuple[Flow, ...]:
     """All allowed flows of a connection that the rules accept, derived ones first, in a stable order."""
     return (
         *_messages(connection),
+        *_revocation(connection),
         *_inside(connection),
         *_names(connection),
         *_management(connection),

@@ -326,6 +326,16 @@ def _partner_ranges(connection: Connection) -> Iterator[tuple[str, IPv4Network]]
             yield f"partner.{field}.{index}", network
 
 
+def crls_can_be_fetched(connection: Connection) -> Iterator[Finding]:
+    """A certificate counts when it is known not to be revoked: the CRLs must be reachable (BEV PKI003, PKI004)."""
+    if connection.environment in CHAIN and not connection.crl_addresses:
+        yield (
+            "crl_addresses",
+            "is not set; adapters fetch the CRLs of both parties' chains, and the firewall has to let them (BEV "
+            "PKI004): write the addresses of the hosts that the certificates name, such as [10.1.2.3]",
+        )
+
+
 def no_documentation_addresses(connection: Connection) -> Iterator[Finding]:
     """The ranges of RFC 5737 exist in documents alone, so also in the lab and in examples."""
     if connection.environment is Environment.LAB or connection.example:
@@ -556,6 +566,7 @@ RULES: tuple[Rule, ...] = (
     partner_listens_on_443,
     addresses_are_unicast,
     addresses_fit_network,
+    crls_can_be_fetched,
     no_documentation_addresses,
     no_example_names,
     partner_ranges_are_narrow,

@@ -12,6 +12,7 @@ from aansluitkit.connection.flows import PARTNER, Direction, Flow, direction_of,
 from aansluitkit.connection.model import HTTPS_PORT, Component, Connection, Host
 
 CERTIFICATES = "/etc/aansluitkit/certificates"
+CRLS = "/var/lib/aansluitkit-crl/crls.pem"
 DATABASE = "ebms_adapter"  # name of the database, and of its owner
 
 
@@ -108,7 +109,10 @@ def _dns(connection: Connection, host: Host) -> dict[str, Any]:
             {
                 "name": partner.host_name.partition(".")[2],
                 "server": connection.name_of(host),
-                "records": [{"name": partner.host_name, "address": str(partner.address)}],
+                "records": [
+                    {"name": name, "address": str(partner.address)}
+                    for name in (partner.host_name, connection.crl_host_name)
+                ],
             }
         )
     recursive = sorted({str(connection.zones[entry.zone].network) for entry in inside})
@@ -148,6 +152,7 @@ def _adapter(connection: Connection, host: Host) -> dict[str, Any]:
     return {
         **_msh(connection, host),
         "domain": connection.host_name,
+        "partner_certificate": str(connection.certificates.partner),
         "database": f"postgresql+psycopg://{place}?{checked}",
         "ebms_port": connection.ports.ebms,
         "path": connection.path,
@@ -158,6 +163,7 @@ def _partner(connection: Connection, host: Host) -> dict[str, Any]:
     return {
         **_msh(connection, host),
         "domain": connection.partner.host_name,
+        "partner_certificate": str(connection.certificates.organisation),
         "database": "sqlite:////var/lib/aansluitkit/adapter.db",
         "ebms_port": HTTPS_PORT,
         "path": connection.partner.path,
@@ -172,4 +178,5 @@ def _msh(connection: Connection, host: Host) -> dict[str, Any]:
         "rest_port": connection.ports.rest,
         "health_port": connection.ports.health,
         "cpa": connection.cpa.id,
+        "crl_file": CRLS if connection.crl_addresses else "",
     }

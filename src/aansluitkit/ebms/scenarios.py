@@ -20,6 +20,7 @@ from aansluitkit.ebms.message import Message, acknowledgment, build, fault
 from aansluitkit.ebms.mime import CONTENT_TYPE, Payload
 from aansluitkit.ebms.security import Security
 from aansluitkit.ebms.signature import Signer
+from aansluitkit.revocation import RevocationLists
 
 LATE_SECONDS = 5.0
 
@@ -62,9 +63,14 @@ class LyingSecurity(Security):
     """Acknowledges wrongly, or refuses, as ``scenario`` has it."""
 
     def __init__(
-        self, scenario: Scenario, signer: Signer, key: rsa.RSAPrivateKey, trust: tuple[x509.Certificate, ...]
+        self,
+        scenario: Scenario,
+        signer: Signer,
+        key: rsa.RSAPrivateKey,
+        trust: tuple[x509.Certificate, ...],
+        crls: RevocationLists | None,
     ) -> None:
-        super().__init__(signer, key, trust)
+        super().__init__(signer, key, trust, crls)
         self.scenario = scenario
 
     def open(self, message: Message, envelope: bytes, channel: Channel) -> tuple[Payload, ...]:

@@ -6,18 +6,20 @@ Inbound the other way round.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from aansluitkit.ebms.certificates import read_certificate
 from aansluitkit.ebms.cpa import Channel, SignatureTerms, Terms
 from aansluitkit.ebms.encryption import decrypt, encrypt
 from aansluitkit.ebms.errors import ErrorCode, ErrorListError, SecurityFailure
 from aansluitkit.ebms.message import Message, acknowledgment, build
 from aansluitkit.ebms.mime import Payload, pack
 from aansluitkit.ebms.signature import Signer, acknowledges, verify
+from aansluitkit.revocation import RevocationLists
 
 
 @dataclass(frozen=True)
@@ -32,13 +34,31 @@ class Wire:
 class Security:
     """Signs as ``signer``, decrypts with ``key``.
 
-    Accepts signatures of certificates in the CPA, or of the same OIN below ``trust``.
+    Accepts signatures of certificates in the CPA, or of the same OIN below ``trust``; with ``crls`` of none that is
+    revoked there.
     """
 
-    def __init__(self, signer: Signer, key: rsa.RSAPrivateKey, trust: tuple[x509.Certificate, ...]) -> None:
+    def __init__(
+        self,
+        signer: Signer,
+        key: rsa.RSAPrivateKey,
+        trust: tuple[x509.Certificate, ...],
+        crls: RevocationLists | None = None,
+    ) -> None:
+        self.renew(signer, key, trust, crls)
+
+    def renew(
+        self,
+        signer: Signer,
+        key: rsa.RSAPrivateKey,
+        trust: tuple[x509.Certificate, ...],
+        crls: RevocationLists | None,
+    ) -> None:
+        """Work with these from now on."""
         self._signer = signer
         self._key = key
         self._trust = trust
+        self._crls = crls
 
     def seal(self, message: Message, channel: Channel) -> Wire:
         """The bytes of ``message``, made as ``channel`` has it.
@@ -64,7 +84,7 @@ class Security:
         if channel.encryption:
             payloads = decrypt(payloads, self._key, channel.encryption)
         if channel.signature:
-            verify(envelope, payloads, channel.signature, self._trust)
+            self._verify(envelope, payloads, channel.signature)
         return payloads
 
     def acknowledge(self, message: Message, terms: Terms, domain: str) -> tuple[Message, bytes]:
@@ -89,10 +109,16 @@ class Security:
         signature = _of_acknowledgment(terms)
         if signature is None:
             return
-        verify(envelope, (), signature, self._trust)
+        self._verify(envelope, (), signature)
         original = sent()
         if original is None or not acknowledges(told.references, original):
             raise SecurityFailure("//Header/Acknowledgment/Reference", "it acknowledges other content than we sent")
+
+    def _verify(self, envelope: bytes, payloads: Sequence[Payload], terms: SignatureTerms) -> None:
+        signer = verify(envelope, payloads, terms, self._trust)
+        objection = self._crls.objection([read_certificate(signer)]) if self._crls else None
+        if objection:
+            raise SecurityFailure("//Header/Signature", f"the signer's certificate does not count: {objection}")
 
 
 def _of_acknowledgment(terms: Terms) -> SignatureTerms | None:

@@ -41,7 +41,11 @@ class DeliverySettings(_Settings):
 
 
 class EbmsSettings(_Settings):
-    """Where messages come in; ``trust_file`` has the roots of those who may connect."""
+    """Where messages come in; ``trust_file`` has the roots of those who may connect.
+
+    ``crl_file`` has the CRLs of their chains: without it revocation is not looked up. It may
+    come later than the adapter, which accepts nobody until then.
+    """
 
     address: str
     port: Port
@@ -49,6 +53,7 @@ class EbmsSettings(_Settings):
     certificate_file: FilePath
     key_file: FilePath
     trust_file: FilePath
+    crl_file: Path | None = None
     maximum_body_bytes: Annotated[int, Field(ge=1024)] = 20 * 1024 * 1024
     client_identity: Identity = Identity.OIN
     offload: OffloadSettings | None = None

@@ -111,6 +111,7 @@ def tls(
     trust,
     certificate=None,
     key=None,
+    crls=None,
     method="GET",
     path="/",
     body="",
@@ -121,12 +122,16 @@ def tls(
     """Two-way TLS to ``address`` as ``name``, then one HTTP request; ``layer`` says how far it came.
 
     ``tcp``: no connection; ``tls_server``: we refuse the server's certificate; ``tls_client``: the server refuses
-    ours, which TLS 1.3 tells only when we read; ``http``: an HTTP response came.
+    ours, which TLS 1.3 tells only when we read; ``http``: an HTTP response came. With ``crls`` (PEM) we refuse a server
+    whose chain is revoked there.
     """
     context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=trust)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if certificate:
         context.load_cert_chain(certificate, key)
+    if crls:
+        context.load_verify_locations(crls)
+        context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
     try:
         raw = socket.create_connection((address, port), timeout=timeout)
     except OSError as error:
