@@ -28,7 +28,7 @@ bench: bootstrap
 	@$(ROOT) $(VENV)/python tests/bench/messages.py
 	@$(ROOT) $(VENV)/python tests/bench/lab.py
 
-docs/topology.svg: inventories/lab/hosts.yml inventories/lab/group_vars/all/connection.yml
+docs/topology.svg: inventories/lab/hosts.yml $(wildcard inventories/lab/group_vars/all/*.yml)
 	@$(VENV)/aansluitkit documents inventories/lab --output .lab/documents && cp .lab/documents/topology.svg $@
 
 bootstrap:
