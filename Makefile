@@ -28,7 +28,7 @@ bench: bootstrap
 	@$(ROOT) $(VENV)/python tests/bench/messages.py
 	@$(ROOT) $(VENV)/python tests/bench/lab.py
 
-docs/netwerkoverzicht.svg: inventories/lab/hosts.yml inventories/lab/group_vars/all/connection.yml
+docs/netwerkoverzicht.svg: inventories/lab/hosts.yml $(wildcard inventories/lab/group_vars/all/*.yml)
 	@$(VENV)/aansluitkit documents inventories/lab --netwerkoverzicht --output .lab/documents && cp .lab/documents/netwerkoverzicht.svg $@
 
 bootstrap:

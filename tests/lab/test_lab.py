@@ -160,7 +160,7 @@ def test_bad_inventory_changes_nothing(tmp_path: Path) -> None:
     before = {host["Id"] for host in containers(network.PREFIX)}
     folder = tmp_path / "lab"
     subprocess.run(["cp", "-r", ROOT / INVENTORY, folder], check=True)
-    variables = folder / "group_vars/all/connection.yml"
+    variables = folder / "group_vars/all/customer.yml"
     variables.write_text(variables.read_text().replace("00000099000000001000", "123"))
     refused = kit("lab", "up", str(folder))
     assert refused.returncode == 2
