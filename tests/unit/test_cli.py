@@ -23,6 +23,8 @@ COMMANDS = (
     "new",
     "what-if",
     "documents",
+    "certificate",
+    "expiry",
     "plan",
     "up",
     "destroy",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,13 +13,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from aansluitkit.cli.app import JsonFile, app, console, examples, write_json
+from aansluitkit.cli.app import Inventories, JsonFile, app, bar, console, examples, write_json
 from aansluitkit.errors import KitError
 
 if TYPE_CHECKING:
+    from aansluitkit.certificates.expiry import End, Watched
     from aansluitkit.certificates.intake import Examined
     from aansluitkit.certificates.reading import Content
 
+SHOWN = 3  # connections that a line names
 STYLES = {"problem": "red", "warning": "yellow", "note": "dim"}
 
 
@@ -112,8 +116,6 @@ def _plain(one: Examined) -> dict[str, Any]:
 
 
 def _facts(one: Examined) -> Iterator[tuple[str, Any]]:
-    from datetime import UTC, datetime  # noqa: PLC0415
-
     from aansluitkit.certificates import facts  # noqa: PLC0415
 
     leaf, kind = one.chain.leaf, facts.certificate_type(one.chain.leaf)
@@ -181,3 +183,55 @@ def _show(one: Examined, target: Console) -> None:
 
 def _say(target: Console, what: str, sentence: str) -> None:
     target.print(f"[{STYLES[what]}]{what}[/] {escape(sentence)}", soft_wrap=True)
+
+
+@app.command(
+    epilog=examples("expiry inventories/", "expiry inventories/gemeente-x/production --within 60 --crls --json -")
+)
+def expiry(
+    paths: Inventories,
+    within: Annotated[int | None, typer.Option(metavar="DAYS", min=0, help="Show only what ends within DAYS.")] = None,
+    crls: Annotated[bool, typer.Option("--crls", help="Fetch the CRLs that the certificates name as well.")] = False,
+    json_file: JsonFile = None,
+) -> None:
+    """Tell what ends when: certificates of both sides and their issuers, CPAs and CRLs; soonest first, a line each.
+
+    Told apart are what has expired, and what ends within 14, 30 and 60 days; a CRL counts in its last day. What many
+    connections rest on is one line. Status 1: something has expired or ends within 14 days, or an inventory can't be
+    read. What is not filled in yet is told, and does not count.
+    """
+    from aansluitkit.certificates.expiry import Level, watch  # noqa: PLC0415
+    from aansluitkit.certificates.revocation import fetcher  # noqa: PLC0415
+    from aansluitkit.fleet.survey import find  # noqa: PLC0415
+
+    target = console(json_file)
+    inventories = find(paths)
+    with bar(target, "looking", len(inventories)) as progress:
+        watched = watch(inventories, fetcher() if crls else None, lambda: progress.advance(progress.task_ids[0]))
+    now = datetime.now(UTC)
+    shown = [end for end in watched.ends if within is None or end.days_left(now) <= within]
+    write_json({"ends": [_end(one, now) for one in shown], "unread": watched.unread, "gaps": watched.gaps}, json_file)
+    _show_ends(shown, watched, now, target)
+    pressing = any(end.level(now) in {Level.EXPIRED, Level.URGENT} for end in watched.ends)
+    raise typer.Exit(1 if pressing or watched.unread else 0)
+
+
+def _end(end: End, now: datetime) -> dict[str, Any]:
+    told = {"kind": end.kind, "name": end.name, "ends": end.moment, "days_left": end.days_left(now)}
+    return {**told, "level": end.level(now), "connections": list(end.whose), "place": end.place}
+
+
+def _show_ends(ends: list[End], watched: Watched, now: datetime, target: Console) -> None:
+    styles = {"expired": "bold red", "urgent": "red", "soon": "yellow", "ahead": "cyan", "fine": "green"}
+    for end in ends:
+        level = end.level(now)
+        more = f" and {len(end.whose) - SHOWN} more" if len(end.whose) > SHOWN else ""
+        whose = f"{', '.join(end.whose[:SHOWN])}{more}"
+        words = f"{end.days_left(now):>5} days  {end.moment:%Y-%m-%d}  {end.kind:<11}  {end.name}  {whose}"
+        target.print(f"[{styles[level]}]{level:<7}[/] {escape(words)}", soft_wrap=True)
+    for sentence in watched.unread:
+        _say(target, "problem", sentence)
+    for sentence in watched.gaps:
+        _say(target, "note", sentence)
+    counts = Counter(str(end.level(now)) for end in watched.ends)
+    target.print(", ".join(f"{counts[level]} {level}" for level in styles), style="bold")
