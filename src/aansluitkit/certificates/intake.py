@@ -53,11 +53,12 @@ def examine_contents(
     contents: Sequence[Content],
     fetch: Fetch,
     demands: Mapping[Party, Demands] | None = None,
-    key: Key | None = None,
+    keys: Sequence[Key] = (),
 ) -> list[Examined]:
     """Examine every leaf in ``contents``; the chain of one may lie in another file, or be known already.
 
-    ``demands`` are those of an inventory; without, what depends on one is not judged. ``fetch`` gets CRLs.
+    ``demands`` are those of an inventory; without, what depends on one is not judged. ``fetch`` gets CRLs. One of
+    ``keys`` has to belong to our leaf; without any, one in the leaf's own file, where there is one.
     """
     delivered = list(dict.fromkeys(one for content in contents for one in content.certificates))
     examined = []
@@ -72,7 +73,7 @@ def examine_contents(
         _judge_leaf(found, file, leaf, wanted)
         _judge_chain(found, file, chain, wanted, delivered)
         _judge_revocations(found, file, chain, revocations)
-        _judge_key(found, file, leaf, wanted, key or _own_key(content, leaf))
+        _judge_key(found, file, leaf, wanted, keys or _own_keys(content))
         examined.append(
             Examined(
                 content.path,
@@ -210,17 +211,16 @@ def _judge_revocations(found: _Findings, file: str, chain: Chain, revocations: S
         found.notes.append(f"{name} was not checked for revocation, because its issuer's certificate is not known")
 
 
-def _judge_key(found: _Findings, file: str, leaf: x509.Certificate, wanted: Demands | None, key: Key | None) -> None:
-    if key:
+def _judge_key(
+    found: _Findings, file: str, leaf: x509.Certificate, wanted: Demands | None, keys: Sequence[Key]
+) -> None:
+    if keys:
+        mine = facts.public_key(leaf)
+        key = next((key for key in keys if key.public == mine), keys[0])
         found.problems += rules.belongs_to_key(file, leaf, key.public, key.name)
     elif not wanted or wanted.party is Party.ORGANISATION:
         found.notes.append(f"{file} was not compared with a key: name the key or the request with --key")
 
 
-def _own_key(content: Content, leaf: x509.Certificate) -> Key | None:
-    """The key in the same file, the one that fits first."""
-    keys = [public_bytes(key) for key in content.keys]
-    if not keys:
-        return None
-    mine = facts.public_key(leaf)
-    return Key(mine if mine in keys else keys[0], f"the key in '{content.path}'")
+def _own_keys(content: Content) -> list[Key]:
+    return [Key(public_bytes(key), f"the key in '{content.path}'") for key in content.keys]

@@ -11,6 +11,8 @@ from enum import StrEnum
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 
+from aansluitkit.errors import KitError
+
 PRODUCTION_ARC = "2.16.528.1.1003.1.2.44"  # G4
 TRIAL_ARC = "2.16.528.1.1003.1.2.41"  # G4 TRIAL: the same types, for tests alone
 
@@ -64,6 +66,13 @@ TYPES: tuple[CertificateType, ...] = (
 )
 
 
-def server_type(generation: Generation) -> CertificateType:
-    """The type to order for two-way TLS."""
-    return next(kind for kind in TYPES if kind.generation is generation and kind.server and not kind.trial)
+def server_type(generation: Generation, *, trial: bool) -> CertificateType:
+    """The type to order for two-way TLS, or for tests that of TRIAL.
+
+    Raises:
+        KitError: when the generation has no TRIAL.
+    """
+    for kind in TYPES:
+        if kind.generation is generation and kind.server and kind.trial is trial:
+            return kind
+    raise KitError(f"PKIoverheid has no TRIAL of {generation}: take {Generation.G4} for certificates of tests")

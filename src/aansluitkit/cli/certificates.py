@@ -57,7 +57,7 @@ def certificate(
 
     passphrase = _passphrase(passphrase_file)
     demands = demands_of(inventory) if inventory else None
-    belonging = Key(read_public_key(key, passphrase), f"'{key}'") if key else None
+    belonging = [Key(read_public_key(key, passphrase), f"'{key}'")] if key else []
     contents, unreadable = _read(files, passphrase)
     fetch = revocation.offline if offline else revocation.fetcher()
     examined = examine_contents(contents, fetch, demands, belonging)

@@ -43,6 +43,16 @@ def inventory(authority: Authority, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def own_inventory(inventory: Path) -> Path:
+    """The same as somebody's own: no example, and with names that are none."""
+    for path in inventory.parents[1].rglob("*.yml"):
+        if not path.is_symlink():
+            text = path.read_text().replace("connection_example: true\n", "").replace(".example", ".internal")
+            path.write_text(text.replace("network: internet", "network: diginetwerk"))
+    return inventory
+
+
+@pytest.fixture
 def crl_server() -> Iterator[CrlServer]:
     state = CrlServer("", {}, [])
 

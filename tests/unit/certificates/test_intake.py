@@ -41,7 +41,9 @@ SECRET = b"geheim van de leverancier"
 def examined(inventory: Path | None, *files: Path, key: Key | None = None) -> Examined:
     """The one leaf in ``files``."""
     demands = demands_of(inventory) if inventory else None
-    found = examine_contents([read_file(file, lambda _: SECRET) for file in files], offline, demands, key)
+    found = examine_contents(
+        [read_file(file, lambda _: SECRET) for file in files], offline, demands, [key] if key else []
+    )
     assert len(found) == 1
     return found[0]
 
