@@ -29,9 +29,10 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
+from aansluitkit.certificates.pkioverheid import Generation
 from aansluitkit.connection import Connection, Profile, load_connection
 from aansluitkit.documents import render_cpa
-from aansluitkit.lab.pki import ENDPOINT, PARTNER, Generation, make_pki
+from aansluitkit.lab.pki import ENDPOINT, PARTNER, make_pki
 from aansluitkit.project import ROOT
 
 sys.path.insert(0, str(ROOT / "tests/unit"))

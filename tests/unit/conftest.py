@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 import yaml
 
+from aansluitkit.certificates.pkioverheid import Generation
 from aansluitkit.connection import Connection, Profile, load_connection
 from aansluitkit.documents import render_cpa
 from aansluitkit.ebms.cpa import Terms, read_cpa
 from aansluitkit.ebms.signature import Signer
-from aansluitkit.lab.pki import ENDPOINT, PARTNER, Generation, make_pki
+from aansluitkit.lab.pki import ENDPOINT, PARTNER, make_pki
 from aansluitkit.project import ROOT
 
 LAB = Path(__file__).parents[2] / "inventories/lab"

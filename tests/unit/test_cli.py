@@ -24,6 +24,8 @@ COMMANDS = (
     "what-if",
     "documents",
     "flows",
+    "certificate",
+    "expiry",
     "plan",
     "up",
     "destroy",

@@ -18,6 +18,9 @@ from aansluitkit.cli import inventories
 from aansluitkit.cli import flows
 
 # isort: split
+from aansluitkit.cli import certificates
+
+# isort: split
 from aansluitkit.cli import hosts
 
 # isort: split
@@ -26,7 +29,7 @@ from aansluitkit.cli.app import app
 from aansluitkit.errors import InventoryError, KitError
 from aansluitkit.project import use_own_tools
 
-__all__ = ["app", "flows", "hosts", "inventories", "lab", "main"]
+__all__ = ["app", "certificates", "flows", "hosts", "inventories", "lab", "main"]
 
 
 def main() -> None:

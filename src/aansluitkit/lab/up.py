@@ -10,13 +10,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from aansluitkit.certificates.pkioverheid import Generation
 from aansluitkit.connection import Connection, Environment, load_connection
 from aansluitkit.connection.ansible_loader import host_variables
 from aansluitkit.errors import KitError
 from aansluitkit.lab import image, landscape
 from aansluitkit.lab.ansible import ENVIRONMENT
 from aansluitkit.lab.lock import alone, claim
-from aansluitkit.lab.pki import Generation, make_pki
+from aansluitkit.lab.pki import make_pki
 from aansluitkit.lab.steps import Steps
 from aansluitkit.playbook import play
 from aansluitkit.project import ROOT, STATE
