@@ -175,7 +175,7 @@ def _messages(connection: Connection) -> Iterator[Flow]:
             destination=PARTNER,
             destination_networks=merged(connection.partner.inbound_addresses),
             protocol="tcp",
-            port=HTTPS_PORT,
+            port=connection.partner.port,
             purpose=Purpose.MESSAGES_OUT,
             reason=REASONS[Purpose.MESSAGES_OUT],
             outbound_address=connection.outbound_address,
