@@ -15,6 +15,7 @@ from typing import Literal
 from aansluitkit.connection.model import EXTERNAL, HTTP_PORT, HTTPS_PORT, Component, Connection, Host, Model
 
 PARTNER = "partner"  # what a flow calls the other side, wherever it is
+AUTHORITIES = "pkioverheid"  # and those who publish the CRLs of both parties' certificates
 SSH_PORT = 22
 DNS_PORT = 53
 
@@ -30,6 +31,7 @@ class Purpose(StrEnum):
     APPLICATION = "application"
     NAMES = "names"
     MANAGEMENT = "management"
+    REVOCATION = "revocation"
     EXTRA = "extra"
 
 
@@ -42,6 +44,7 @@ REASONS = {
     Purpose.APPLICATION: "application hands over and takes messages",
     Purpose.NAMES: "resolves names",
     Purpose.MANAGEMENT: "configuration by Ansible over SSH",
+    Purpose.REVOCATION: "CRLs of both parties' certificates (BEV PKI004)",
 }
 
 
@@ -188,11 +191,12 @@ def _revocation(connection: Connection) -> Iterator[Flow]:
             id=f"crl-{adapter.name}",
             source=adapter.name,
             source_networks=_networks(adapter.address),
-            destination="certificate authorities",
-            destination_networks=_merged(connection.crl_addresses),
+            destination=AUTHORITIES,
+            destination_networks=merged(connection.crl_addresses),
             protocol="tcp",
             port=HTTP_PORT,
-            reason="revocation lists of both parties' certificates (BEV PKI004)",
+            purpose=Purpose.REVOCATION,
+            reason=REASONS[Purpose.REVOCATION],
             outbound_address=connection.outbound_address,
         )
 

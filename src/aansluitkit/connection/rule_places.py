@@ -40,8 +40,12 @@ class RulePlace:
 
 def rules_file(connection: Connection) -> str:
     """The firewall's file as the role writes it."""
+    return render_rules(views(connection)[connection.host_of(Component.FIREWALL).name]["firewall"])
+
+
+def render_rules(view: dict[str, Any]) -> str:
+    """The file for ``view``: what the playbook hands to the role."""
     defaults: dict[str, Any] = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
-    view = views(connection)[connection.host_of(Component.FIREWALL).name]["firewall"]
     given = {f"firewall_{name}": value for name, value in view.items()}
     environment = Environment(
         loader=FileSystemLoader(ROLE / "templates"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
-from aansluitkit.connection.flows import PARTNER, Direction, Flow, direction_of, flows_of, merged, zone_of
+from aansluitkit.connection.flows import AUTHORITIES, PARTNER, Direction, Flow, direction_of, flows_of, merged, zone_of
 from aansluitkit.connection.model import HTTPS_PORT, Component, Connection, Host
 
 CERTIFICATES = "/etc/aansluitkit/certificates"
@@ -58,7 +58,7 @@ def _firewall(connection: Connection, host: Host) -> dict[str, Any]:
         "addresses": [{"interface": outside, "address": str(address)} for address in (inbound, outbound)],
         "sets": [
             {"name": name, "networks": [str(network) for network in networks]}
-            for name, networks in _partner_sets(connection).items()
+            for name, networks in _sets(connection).items()
         ],
         "flows": [_rule(connection, host, flow) for flow in flows_of(connection) if _passes(connection, host, flow)],
     }
@@ -70,13 +70,17 @@ def _passes(connection: Connection, host: Host, flow: Flow) -> bool:
     return flow.destination == host.name or (flow.source != host.name and not within)
 
 
-def _partner_sets(connection: Connection) -> dict[str, tuple[IPv4Network, ...]]:
-    """The partner's ranges, which grow: a firewall keeps them in sets, so that its rules stay as they are."""
-    partner = connection.partner
-    return {
-        "partner_outbound": merged(partner.outbound_addresses),
-        "partner_inbound": merged(partner.inbound_addresses),
+def _sets(connection: Connection) -> dict[str, tuple[IPv4Network, ...]]:
+    """The ranges of others, which grow: a firewall keeps them in sets, so that its rules stay as they are."""
+    found = {
+        "partner_outbound": merged(connection.partner.outbound_addresses),
+        "partner_inbound": merged(connection.partner.inbound_addresses),
+        AUTHORITIES: merged(connection.crl_addresses),
     }
+    return {name: networks for name, networks in found.items() if networks}
+
+
+_REACHED = {PARTNER: "@partner_inbound", AUTHORITIES: f"@{AUTHORITIES}"}
 
 
 def _rule(connection: Connection, host: Host, flow: Flow) -> dict[str, Any]:
@@ -85,7 +89,7 @@ def _rule(connection: Connection, host: Host, flow: Flow) -> dict[str, Any]:
         "to_firewall": flow.destination == host.name,
         "from_outside": direction_of(connection, flow) is Direction.INBOUND,
         "source": "@partner_outbound" if flow.source == PARTNER else str(flow.source_networks[0]),
-        "destination": "@partner_inbound" if flow.destination == PARTNER else str(flow.destination_networks[0]),
+        "destination": _REACHED.get(flow.destination, str(flow.destination_networks[0])),
         "protocol": flow.protocol,
         "port": flow.port,
         "published_address": _carried(connection, flow.published_address),

@@ -22,6 +22,7 @@ ENVIRONMENTS = {
     Environment.PREPROD: "Preproductie",
     Environment.PRODUCTION: "Productie",
 }
+AUTHORITY = "Uitgever van certificaten"
 NETWORKS = {Network.INTERNET: "Internet", Network.DIGINETWERK: "Diginetwerk"}
 DIRECTIONS = {
     Direction.INBOUND: "inkomend",
@@ -37,6 +38,7 @@ _PURPOSES = {
     Purpose.APPLICATION: "applicatie biedt berichten aan en haalt ze op",
     Purpose.NAMES: "namen opzoeken (DNS)",
     Purpose.MANAGEMENT: "beheer over SSH",
+    Purpose.REVOCATION: "CRL's van de certificaten van beide partijen ophalen",
 }
 
 

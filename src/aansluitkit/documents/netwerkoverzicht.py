@@ -15,11 +15,11 @@ from pathlib import Path
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import NameOID
 
+from aansluitkit.certificates.facts import dns_names, read_leaf, serial_number
 from aansluitkit.connection import Component, Connection, Flow, Host
-from aansluitkit.connection.certificate_rules import dns_names, read_leaf, serial_number
-from aansluitkit.connection.flows import PARTNER, FlowGroup, Purpose, flow_groups
+from aansluitkit.connection.flows import AUTHORITIES, PARTNER, FlowGroup, Purpose, flow_groups
 from aansluitkit.connection.model import Contact
-from aansluitkit.documents.dutch import COMPONENTS, DIRECTIONS, ENVIRONMENTS, NETWORKS, purpose_of
+from aansluitkit.documents.dutch import AUTHORITY, COMPONENTS, DIRECTIONS, ENVIRONMENTS, NETWORKS, purpose_of
 from aansluitkit.documents.picture import Picture, render_picture
 from aansluitkit.documents.rendering import render
 from aansluitkit.errors import KitError
@@ -163,12 +163,14 @@ def _ends(connection: Connection, found: Iterable[tuple[str, tuple[IPv4Network, 
 def _shown(connection: Connection, name: str) -> str:
     if name == PARTNER:
         return connection.partner.name
-    return name if name in connection.hosts else f"zone {name}"
+    return name if name == AUTHORITIES or name in connection.hosts else f"zone {name}"
 
 
 def _component(connection: Connection, name: str) -> str:
     if name == PARTNER:
         return COMPONENTS[Component.PARTNER]
+    if name == AUTHORITIES:
+        return AUTHORITY
     return _components(connection.hosts[name]) if name in connection.hosts else "elke host"
 
 
@@ -189,7 +191,7 @@ def _operators(connection: Connection, names: Iterable[str]) -> tuple[Operator, 
         components = set(connection.hosts[name].components) if name in connection.hosts else set()
         if name == PARTNER or Component.PARTNER in components:
             found.add(partner)
-        elif not components or components - OF_THE_NETWORK:
+        elif (name != AUTHORITIES and not components) or components - OF_THE_NETWORK:
             found.add(platform)
     return tuple(operator for operator in (network, platform, partner) if operator in found)
 

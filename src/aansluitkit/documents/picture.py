@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
+from ipaddress import IPv4Network
 from itertools import pairwise
 
 from aansluitkit.connection import Component, Connection, Flow, Host
-from aansluitkit.connection.flows import PARTNER, FlowGroup, flow_groups
+from aansluitkit.connection.flows import AUTHORITIES, PARTNER, FlowGroup, flow_groups
 from aansluitkit.connection.model import EXTERNAL
-from aansluitkit.documents.dutch import COMPONENTS, DIRECTIONS, ENVIRONMENTS, NETWORKS, purpose_of
+from aansluitkit.documents.dutch import AUTHORITY, COMPONENTS, DIRECTIONS, ENVIRONMENTS, NETWORKS, purpose_of
 from aansluitkit.documents.lettering import width_of, wrapped
 from aansluitkit.documents.rendering import render
 
@@ -131,7 +132,10 @@ class Picture:
         connection, x = self._connection, float(MARGIN + WORDS)
         zones = sorted(connection.zones, key=lambda name: name != EXTERNAL)
         network = NETWORKS[connection.network]
-        plans = [(f"Buiten: {network}", "de andere partij", [(_partner_box(connection), (PARTNER, *self._partners))])]
+        outside = [(_partner_box(connection), (PARTNER, *self._partners))]
+        if connection.crl_addresses:
+            outside.append((_box("partner", AUTHORITY, _ranges(connection.crl_addresses, "CRL's op")), (AUTHORITIES,)))
+        plans = [(f"Buiten: {network}", "de andere partij", outside)]
         plans += [(f"Zone {name}", str(connection.zones[name].network), list(self._boxes(name))) for name in zones]
         panels = []
         for title, subtitle, boxes in plans:
@@ -318,13 +322,17 @@ def _cluster_box(components: tuple[Component, ...], hosts: list[Host]) -> Box:
 def _partner_box(connection: Connection) -> Box:
     partner = connection.partner
     rows = [("", partner.host_name)]
-    for label, networks in (("ontvangt op", partner.inbound_addresses), ("zendt vanaf", partner.outbound_addresses)):
-        shown = [str(network).removesuffix("/32") for network in networks[:RANGES_SHOWN]]
-        more = len(networks) - len(shown)
-        rows += [("", f"{label} {text}") for text in shown]
-        rows += [("", f"en nog {more}, zie de tabel")] if more else []
+    rows += _ranges(partner.inbound_addresses, "ontvangt op")
+    rows += _ranges(partner.outbound_addresses, "zendt vanaf")
     rows += [("", f"host {host.name}") for host in connection.hosts_of(Component.PARTNER)]
     return _box("partner", partner.name, rows)
+
+
+def _ranges(networks: tuple[IPv4Network, ...], label: str) -> list[tuple[str, str]]:
+    shown = [str(network).removesuffix("/32") for network in networks[:RANGES_SHOWN]]
+    more = len(networks) - len(shown)
+    rows = [("", f"{label} {text}") for text in shown]
+    return [*rows, ("", f"en nog {more}, zie de tabel")] if more else rows
 
 
 def _firewall_box(connection: Connection, firewall: Host) -> Box:
