@@ -73,6 +73,7 @@ class Server:
         administration = self._contexts.administration
         sending = RepeatingClient if settings.scenario is Scenario.REPEAT else Client
         client = await self._stack.enter_async_context(sending(self._contexts.outbound))
+        self._client = client
         self._build(client)
         await self._listen("ebms", self._ebms_application(), ebms.address, ebms.port, inbound)
         await self._listen("rest", self._rest_application(client), rest.address, rest.port, administration)
@@ -138,6 +139,7 @@ class Server:
         self._contexts.renew(found)
         self._security.renew(found.signer, found.key, found.trust, found.crls)
         self._material = found
+        await self._client.renew()
         log.info("took certificates and CRLs anew; ours is valid until %s", found.certificate.not_valid_after_utc)
 
     async def stop(self) -> None:
