@@ -78,8 +78,8 @@ class Steady:
         until = time.monotonic() + PATIENCE
         for identity in self.sent:
             while True:
-                answer = await self.call("GET", f"/ebms/messages/{identity}/status")
-                self.states[identity] = json.loads(answer)["status"] if answer else "UNKNOWN"
+                answer = await self.call("GET", f"/ebms/messages/{identity}")
+                self.states[identity] = json.loads(answer)["properties"]["messageStatus"] if answer else "UNKNOWN"
                 if self.states[identity] == "DELIVERED" or time.monotonic() > until:
                     break
                 await asyncio.sleep(PAUSE)
