@@ -26,11 +26,12 @@ from ebms_adapter_client.models import DataSource, MessageFilter, MessageRequest
 
 from aansluitkit.connection import Profile
 from aansluitkit.ebms import server
-from aansluitkit.ebms.cpa import read_cpa
+from aansluitkit.ebms.cpa import Terms, read_cpa
 from aansluitkit.ebms.encryption import load_key
 from aansluitkit.ebms.errors import SecurityFailure
-from aansluitkit.ebms.message import build, read_envelope
-from aansluitkit.ebms.security import Security
+from aansluitkit.ebms.message import build, compose, read_envelope, read_message
+from aansluitkit.ebms.mime import Payload
+from aansluitkit.ebms.security import Keys, Security
 from aansluitkit.ebms.signature import Signer
 from aansluitkit.lab.pki import CRL_VALIDITY, ENDPOINT, PARTNER, REVOKED, Generation, Hierarchy, load_authority
 from aansluitkit.revocation import read_crls
@@ -267,7 +268,7 @@ def test_signature_of_a_revoked_certificate_is_refused(pki: Path, connection: An
     for party, refused in ((PARTNER, False), (REVOKED, True)):
         signer = Signer(pki / party / "key.pem", pki / party / "certificate.pem")
         agreed = replace(channel, signature=replace(channel.signature, certificate=signer.certificate))
-        security = Security(signer, load_key(pki / party / "key.pem"), (), crls)
+        security = Security(Keys(signer, load_key(pki / party / "key.pem"), crls=crls))
         sent = build(message(Pair(None, None, pki, connection)))  # type: ignore[arg-type]
         wire = security.seal(read_envelope(sent, ()), agreed)
         if refused:
@@ -275,6 +276,19 @@ def test_signature_of_a_revoked_certificate_is_refused(pki: Path, connection: An
                 security.open(read_envelope(wire.envelope, ()), wire.envelope, agreed)
         else:
             security.open(read_envelope(wire.envelope, ()), wire.envelope, agreed)
+
+
+def test_what_is_encrypted_for_the_former_key_is_read(terms: Terms, pki_g4: Path, pki_g1: Path) -> None:
+    """The CPA names the old certificate for a while, and the new one before it is shown."""
+    signer = Signer(pki_g4 / ENDPOINT / "key.pem", pki_g4 / ENDPOINT / "certificate.pem")
+    former, current = (load_key(pki / PARTNER / "key.pem") for pki in (pki_g4, pki_g1))
+    sent = compose(terms, [Payload("deel", "text/xml", b"<zaak/>")], "test")
+    wire = Security(Keys(signer, former)).seal(sent, terms.channel)
+    received = read_message(wire.content_type, wire.body)
+    with pytest.raises(SecurityFailure, match="for another key"):
+        Security(Keys(signer, current)).open(received, wire.envelope, terms.channel)
+    (payload,) = Security(Keys(signer, current, others=(former,))).open(received, wire.envelope, terms.channel)
+    assert payload.content == b"<zaak/>"
 
 
 @dataclass
