@@ -138,7 +138,9 @@ async def agree(connection: Connection, nodes: dict[str, Node]) -> None:
         for profile in (Profile.RELIABLE, Profile.RELIABLE_SIGNED):
             for sync in (True, False):
                 identity = f"{profile.value}-{'sync' if sync else 'async'}"
-                cpa = connection.cpa.model_copy(update={"id": identity, "profile": profile, "sync_reply": sync})
+                service = connection.cpa.services[0].model_copy(update={"profile": profile})
+                changes = {"id": identity, "services": (service,), "sync_reply": sync}
+                cpa = connection.cpa.model_copy(update=changes)
                 document = render_cpa(connection.model_copy(update={"cpa": cpa}))
                 await nodes[party].call("POST", "/cpas", data=document, headers={"Content-Type": "text/plain"})
 
@@ -176,7 +178,7 @@ async def pings(connection: Connection, nodes: dict[str, Node], cpa: str, worker
 
 async def messages(connection: Connection, nodes: dict[str, Node], cpa: str, size: int) -> Figures:
     """Messages end to end: handed over here, unprocessed there; the latency is that of the way in between."""
-    service = connection.cpa.service
+    service = connection.cpa.services[0]
     given = {
         "cpaId": cpa,
         "fromPartyId": f"urn:osb:oin:{connection.organisation.oin}",

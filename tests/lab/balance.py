@@ -70,9 +70,9 @@ def under_load(site: Site, seconds: float, rate: float, work: Callable[[], None]
 def _order(connection: Connection, host: Host, conversation: str) -> dict[str, Any]:
     """What the script on ``host`` sends; the party there, and the action that it may."""
     outside = Component.PARTNER in host.components
-    ids = [f"urn:osb:oin:{party.oin}" for party in (connection.organisation, connection.partner)]
+    ids = [party.party_id for party in (connection.organisation, connection.partner)]
     own, other = ids[::-1] if outside else ids
-    service, role = connection.cpa.service, "SP" if outside else "SR"
+    service, role = connection.cpa.services[0], "SP" if outside else "SR"
     properties = {
         "cpaId": connection.cpa.id,
         "fromPartyId": own,

@@ -6,6 +6,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,14 @@ from aansluitkit.project import ROOT
 LAB = Path(__file__).parents[2] / "inventories/lab"
 RECORDED = "AANSLUITKIT_RECORDED"
 _EXCHANGE = re.compile(rb"^======== (to[AB])-\d+ (?:REQUEST|RESPONSE) \((\d+) bytes\)\n", re.MULTILINE)
+
+
+def agreed(connection: Connection, profile: Profile | None = None, **changes: Any) -> Connection:
+    """``connection`` with another CPA: its services of ``profile``, and ``changes`` of the rest."""
+    if profile:
+        services = tuple(service.model_copy(update={"profile": profile}) for service in connection.cpa.services)
+        changes = {"services": services, **changes}
+    return connection.model_copy(update={"cpa": connection.cpa.model_copy(update=changes)})
 
 
 @pytest.fixture(scope="session")
@@ -56,8 +65,7 @@ def signer(pki_g4: Path) -> Signer:
 @pytest.fixture(scope="session")
 def terms(connection: Connection) -> Terms:
     """Of the first action that we send, in the profile that has everything: reliable, signed and encrypted."""
-    agreed = connection.cpa.model_copy(update={"profile": Profile.RELIABLE_ENCRYPTED})
-    return read_cpa(render_cpa(connection.model_copy(update={"cpa": agreed})).encode()).terms[0]
+    return read_cpa(render_cpa(agreed(connection, Profile.RELIABLE_ENCRYPTED)).encode()).terms[0]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from aansluitkit.connection import Component, Connection, Host
-from aansluitkit.connection.model import HTTPS_PORT
+from aansluitkit.connection.model import HTTPS_PORT, OIN_TYPE
 from aansluitkit.connection.views import CERTIFICATES, CRLS
 from aansluitkit.ebms.cpa import PartyId
 from aansluitkit.ebms.message import PING, SOAP_ACTION, build, fault_reason, request
@@ -16,7 +16,6 @@ from aansluitkit.ebms.mime import CONTENT_TYPE
 from aansluitkit.verification.site import Site, unproved
 
 PATH = "inbound"
-OIN_TYPE = "urn:osb:oin"
 
 
 @pytest.mark.check(PATH, "dns")
@@ -203,7 +202,8 @@ def test_adapter_answers(site: Site, connection: Connection, partner: Host) -> N
 def post_ping(site: Site, partner: Host, credentials: str) -> dict[str, Any]:
     """The partner's Ping, with the certificate in folder ``credentials``."""
     connection = site.connection
-    sender, receiver = (PartyId(party.oin, OIN_TYPE) for party in (connection.partner, connection.organisation))
+    sender = PartyId(connection.partner.oin, connection.partner.party_id_type)
+    receiver = PartyId(connection.organisation.oin, OIN_TYPE)
     envelope = build(request(sender, receiver, connection.cpa.id, PING, connection.partner.host_name))
     headers = {"Content-Type": CONTENT_TYPE, "SOAPAction": SOAP_ACTION}
     return exchange(site, partner, credentials, method="POST", body=envelope.decode(), headers=headers)

@@ -109,7 +109,7 @@ def _messages(connection: Connection) -> Iterator[Flow]:
             destination="partner",
             destination_networks=_merged(connection.partner.inbound_addresses),
             protocol="tcp",
-            port=HTTPS_PORT,
+            port=connection.partner.port,
             reason="ebMS messages to the partner (seed 4.3.5)",
             outbound_address=connection.outbound_address,
         )

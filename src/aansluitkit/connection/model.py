@@ -109,7 +109,7 @@ class Component(StrEnum):
     MANAGEMENT = "management"
 
 
-def _check_endpoint(value: str) -> str:
+def _check_url(value: str) -> str:
     try:
         parts = urlsplit(value)
     except ValueError as error:
@@ -117,16 +117,30 @@ def _check_endpoint(value: str) -> str:
     if parts.scheme != "https":
         raise ValueError(f"'{value}' is not https; Digikoppeling allows HTTPS alone (TLS001): write https://…")
     try:
-        port = parts.port
+        parts.port  # noqa: B018 - raises when it is none
     except ValueError as error:
         raise ValueError(f"'{value}' has no valid port: leave the port out, it is {HTTPS_PORT}") from error
-    if port not in (None, HTTPS_PORT):
-        raise ValueError(f"'{value}' names port {port}; Digikoppeling demands {HTTPS_PORT} (TLS005): leave it out")
     if parts.username or parts.query or parts.fragment:
         raise ValueError(f"'{value}' holds more than host and path: write https://host/path")
     check_fqdn(parts.hostname or "")
     if len(parts.path) < 2:
         raise ValueError(f"'{value}' has no path: add the adapter's, such as /ebms")
+    return value
+
+
+def port_of(endpoint: str) -> int:
+    """The port that ``endpoint`` names, or the one of HTTPS."""
+    return urlsplit(endpoint).port or HTTPS_PORT
+
+
+def other_port(endpoint: str) -> str:
+    """The sentence on an ``endpoint`` that names another port than TLS005 allows."""
+    return f"'{endpoint}' names port {port_of(endpoint)}; Digikoppeling demands {HTTPS_PORT} (TLS005): leave it out"
+
+
+def _check_endpoint(value: str) -> str:
+    if port_of(_check_url(value)) != HTTPS_PORT:
+        raise ValueError(other_port(value))
     return value
 
 
@@ -145,6 +159,7 @@ def _text(pattern: str, what: str) -> AfterValidator:
 Word = Annotated[str, _text(r"\S+", "a word without spaces")]
 Name = Annotated[str, _text(r"[a-z0-9][a-z0-9-]{0,62}", "a name of at most 63 small letters, digits and -")]
 Endpoint = Annotated[str, AfterValidator(_check_endpoint)]
+PartnerEndpoint = Annotated[str, AfterValidator(_check_url)]  # its port is judged by the rules
 Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
 Reason = Annotated[str, Field(min_length=10)]
 
@@ -189,6 +204,11 @@ class Organisation(Model):
     name: Annotated[str, Field(min_length=1)]
     oin: Oin
 
+    @property
+    def party_id(self) -> str:
+        """Its PartyId as REST has it: ``type:value``."""
+        return f"{OIN_TYPE}:{self.oin}"
+
 
 class Partner(Model):
     """The other side. Its inbound and outbound addresses differ as a rule (seed 4.4.2); each is one or a network."""
@@ -197,7 +217,7 @@ class Partner(Model):
     # The Compliancevoorziening has a type and number of its own (urn:cv:oin); everyone else an OIN.
     party_id_type: Word = OIN_TYPE
     oin: str
-    endpoint: Endpoint
+    endpoint: PartnerEndpoint
     inbound_addresses: Annotated[tuple[Range, ...], Field(min_length=1)]
     outbound_addresses: Annotated[tuple[Range, ...], Field(min_length=1)]
     contact: Contact
@@ -210,6 +230,16 @@ class Partner(Model):
         if not value.isalnum():
             raise ValueError(f"'{value}' holds more than letters and digits: write the partner's number")
         return value
+
+    @property
+    def party_id(self) -> str:
+        """Its PartyId as REST has it: ``type:value``."""
+        return f"{self.party_id_type}:{self.oin}"
+
+    @property
+    def port(self) -> int:
+        """Port of the endpoint."""
+        return port_of(self.endpoint)
 
     @property
     def address(self) -> IPv4Address:
@@ -259,10 +289,14 @@ class ServiceAction(Model):
 
 
 class Service(Model):
-    """The service of the CPA; MijnOverheid gives its identification after application (seed 4.3.4)."""
+    """A service of the CPA; MijnOverheid gives its identification after application (seed 4.3.4).
+
+    Two of one name and different type are two services (CPP/CPA 2.0 section 8.4.9), each with a profile of its own.
+    """
 
     type: Word = "urn:osb:services"
     name: Word
+    profile: Profile = Profile.RELIABLE
     actions: Annotated[tuple[ServiceAction, ...], Field(min_length=1)]
 
 
@@ -274,16 +308,38 @@ class Retries(Model):
     persist_duration: Annotated[timedelta, Field(gt=timedelta(0))] = timedelta(hours=27)
 
 
+class Roles(Model):
+    """What the CPA calls the parties' roles: one for each party (KV ch. 5, Role); these are MijnOverheid's."""
+
+    requester: Word = "SR"
+    provider: Word = "SP"
+
+
 class CpaParameters(Model):
     """What the CPA says beyond parties, endpoints and certificates."""
 
     id: Annotated[str, _text(r"[A-Za-z0-9$_.-]{1,255}", "at most 255 letters, digits, $, _, . and -")]
     start: AwareDatetime
     end: AwareDatetime
-    profile: Profile = Profile.RELIABLE
+    roles: Roles = Roles()
     sync_reply: bool = False
-    service: Service
+    services: Annotated[tuple[Service, ...], Field(min_length=1)]
     retries: Retries = Retries()
+
+    @property
+    def profiles(self) -> tuple[Profile, ...]:
+        """The profiles of the services, each once."""
+        return tuple(dict.fromkeys(service.profile for service in self.services))
+
+    @property
+    def reliable(self) -> bool:
+        """Whether any service is, so that retries mean something."""
+        return any(profile.reliable for profile in self.profiles)
+
+    @property
+    def signals(self) -> Profile:
+        """The profile of the default channel: the one with the highest security (BP ch. 3, Default Message Channel)."""
+        return max(self.profiles, key=lambda profile: (profile.encrypted, profile.signed))
 
     def valid_at(self, moment: datetime) -> bool:
         """Whether ``moment`` lies between start and end."""

@@ -8,7 +8,17 @@ from ipaddress import IPv4Network
 from itertools import combinations
 
 from aansluitkit.connection.identifiers import TEST_PREFIX, check_hrn, doubt_oin
-from aansluitkit.connection.model import HTTPS_PORT, OIN_TYPE, Component, Connection, Environment, Host, Kind, Network
+from aansluitkit.connection.model import (
+    HTTPS_PORT,
+    OIN_TYPE,
+    Component,
+    Connection,
+    Environment,
+    Host,
+    Kind,
+    Network,
+    other_port,
+)
 from aansluitkit.connection.place_rules import PLACE_RULES
 
 Finding = tuple[str, str]  # dotted path below connection_, sentence
@@ -194,14 +204,13 @@ def cpa_dates(connection: Connection) -> Iterator[Finding]:
 def retries_belong_to_profile(connection: Connection) -> Iterator[Finding]:
     """Only a reliable profile repeats and acknowledges (KV ch. 2, 3 and 5)."""
     cpa = connection.cpa
-    if cpa.profile.reliable:
-        return
-    if "retries" in cpa.model_fields_set:
-        yield "cpa.retries", f"profile '{cpa.profile}' is best effort, which has no retries (KV ch. 5): remove them"
-    if cpa.sync_reply:
+    named = ", ".join(f"'{profile}'" for profile in cpa.profiles if not profile.reliable)
+    if "retries" in cpa.model_fields_set and not cpa.reliable:
+        yield "cpa.retries", f"profile {named} is best effort, which has no retries (KV ch. 5): remove them"
+    if cpa.sync_reply and named:
         yield (
             "cpa.sync_reply",
-            f"profile '{cpa.profile}' is best effort, which has no synchronous signals (KV ch. 3): remove it",
+            f"profile {named} is best effort, which has no synchronous signals (KV ch. 3): remove it",
         )
 
 
@@ -209,7 +218,7 @@ def retrying_outlasts_a_night(connection: Connection) -> Iterator[Finding]:
     """Retrying survives a prolonged outage, which may be mended the next working day alone (KV ch. 5)."""
     retries = connection.cpa.retries
     window = (1 + retries.count) * retries.interval
-    if connection.environment in CHAIN and connection.cpa.profile.reliable and window < SHORTEST_RETRYING:
+    if connection.environment in CHAIN and connection.cpa.reliable and window < SHORTEST_RETRYING:
         yield (
             "cpa.retries",
             f"(1 + {retries.count}) x {retries.interval} = {window} of retrying does not outlast an outage (KV ch. 5; "
@@ -218,12 +227,43 @@ def retrying_outlasts_a_night(connection: Connection) -> Iterator[Finding]:
 
 
 def service_actions_once(connection: Connection) -> Iterator[Finding]:
-    """An action of the service is sent by one of the parties (CPP/CPA 2.0 section 8.4)."""
-    seen: set[tuple[str, str]] = set()
-    for index, action in enumerate(connection.cpa.service.actions):
-        if (action.name, action.sender) in seen:
-            yield f"cpa.service.actions.{index}.name", f"'{action.name}' by {action.sender} stands twice: keep one"
-        seen.add((action.name, action.sender))
+    """An action of a service is sent by one of the parties (CPP/CPA 2.0 section 8.4)."""
+    for number, service in enumerate(connection.cpa.services):
+        seen: set[tuple[str, str]] = set()
+        for index, action in enumerate(service.actions):
+            if (action.name, action.sender) in seen:
+                path = f"cpa.services.{number}.actions.{index}.name"
+                yield path, f"'{action.name}' by {action.sender} stands twice: keep one"
+            seen.add((action.name, action.sender))
+
+
+def services_differ(connection: Connection) -> Iterator[Finding]:
+    """A service is known by its type and name together (CPP/CPA 2.0 section 8.4.9)."""
+    seen = set()
+    for index, service in enumerate(connection.cpa.services):
+        if (service.type, service.name) in seen:
+            yield f"cpa.services.{index}.name", f"'{service.name}' of type {service.type} stands twice: keep one"
+        seen.add((service.type, service.name))
+
+
+def acknowledgments_are_of_one_kind(connection: Connection) -> Iterator[Finding]:
+    """All acknowledgments go over the one default channel, signed or not (KV ch. 6, Deployment; BP ch. 3)."""
+    reliable = [profile for profile in connection.cpa.profiles if profile.reliable]
+    odd = next((profile for profile in reliable if profile.signed is not reliable[0].signed), None)
+    if odd and connection.environment in CHAIN:
+        index = next(index for index, service in enumerate(connection.cpa.services) if service.profile is odd)
+        yield (
+            f"cpa.services.{index}.profile",
+            f"'{odd}' and '{reliable[0]}' acknowledge differently, and the parties have one channel for it (KV ch. 6): "
+            "give the services of the other profile a CPA of their own",
+        )
+
+
+def partner_listens_on_443(connection: Connection) -> Iterator[Finding]:
+    """HTTPS is on port 443 (TLS005); a Compliancevoorziening that somebody runs from its image may be elsewhere."""
+    partner = connection.partner
+    if partner.port != HTTPS_PORT and connection.environment is not Environment.COMPLIANCE:
+        yield "partner.endpoint", other_port(partner.endpoint)
 
 
 def identifiers_of_logius_are_known(connection: Connection) -> Iterator[Finding]:
@@ -447,7 +487,7 @@ def persist_duration_covers_retries(connection: Connection) -> Iterator[Finding]
     """A message is kept as long as it may be repeated (KV ch. 5: at least (1+Retries) x RetryInterval)."""
     retries = connection.cpa.retries
     window = (1 + retries.count) * retries.interval
-    if connection.cpa.profile.reliable and retries.persist_duration < window:
+    if connection.cpa.reliable and retries.persist_duration < window:
         yield (
             "cpa.retries.persist_duration",
             f"{retries.persist_duration} is shorter than (1 + {retries.count}) x {retries.interval} = {window} "
@@ -488,6 +528,7 @@ RULES: tuple[Rule, ...] = (
     own_addresses_are_external,
     endpoint_names_differ,
     endpoint_has_a_domain,
+    partner_listens_on_443,
     addresses_are_unicast,
     addresses_fit_network,
     crls_can_be_fetched,
@@ -498,7 +539,9 @@ RULES: tuple[Rule, ...] = (
     names_are_unambiguous,
     ports_once_per_host,
     cpa_dates,
+    services_differ,
     service_actions_once,
+    acknowledgments_are_of_one_kind,
     retries_belong_to_profile,
     retrying_outlasts_a_night,
     persist_duration_covers_retries,

@@ -24,6 +24,7 @@ from aansluitkit.ebms.server import Server
 from aansluitkit.ebms.settings import Settings
 from aansluitkit.lab.pki import CRLS
 
+from ..conftest import agreed
 from .postgres import Postgres, running
 
 PASSWORD = "a password of this test"  # noqa: S105
@@ -155,16 +156,15 @@ class Pair:
 
     @property
     def our_id(self) -> str:
-        return f"urn:osb:oin:{self.connection.organisation.oin}"
+        return self.connection.organisation.party_id
 
     @property
     def their_id(self) -> str:
-        return f"urn:osb:oin:{self.connection.partner.oin}"
+        return self.connection.partner.party_id
 
 
 def cpa_of(connection: Connection, identity: str, **changes: Any) -> str:
-    cpa = connection.cpa.model_copy(update={"id": identity, **changes})
-    return render_cpa(connection.model_copy(update={"cpa": cpa}))
+    return render_cpa(agreed(connection, id=identity, **changes))
 
 
 def introduce(*nodes: Node) -> None:

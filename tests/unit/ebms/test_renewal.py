@@ -258,9 +258,7 @@ def test_end_of_crls_is_a_figure(node: Node, generation: str, pki: Path) -> None
 
 
 def test_signature_of_a_revoked_certificate_is_refused(pki: Path, connection: Any, tmp_path: Path) -> None:
-    profile = connection.cpa.model_copy(update={"profile": Profile.RELIABLE_SIGNED})
-    signed = connection.model_copy(update={"cpa": profile})
-    cpa = read_cpa(cpa_of(signed, "signed", profile=Profile.RELIABLE_SIGNED).encode())
+    cpa = read_cpa(cpa_of(connection, "signed", profile=Profile.RELIABLE_SIGNED).encode())
     channel = cpa.terms[0].channel
     assert channel.signature
     settings(tmp_path, pki, PARTNER, "mijnoverheid", "sqlite://")
@@ -367,7 +365,7 @@ def test_generation_changes_while_messages_go_on(
 
     def load(own: Side, other: Side) -> None:
         role, action = own.action
-        service = f"{connection.cpa.service.type}:{connection.cpa.service.name}"
+        service = f"{connection.cpa.services[0].type}:{connection.cpa.services[0].name}"
         properties = MessageRequestProperties(
             cpa_id="rotated", from_party_id=own.id, from_role=role, service=service, action=action
         )
