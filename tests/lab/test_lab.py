@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from balance import under_load
 
 from aansluitkit.connection import load_connection
 from aansluitkit.lab import container, network
 from aansluitkit.lab.podman import VOLATILE, containers
 from aansluitkit.project import ROOT
+from aansluitkit.verification.site import Site
 
 INVENTORY = "inventories/lab"
 CERTIFICATES = "/etc/aansluitkit/certificates"
@@ -194,6 +198,64 @@ def test_drift_is_planned_and_mended() -> None:
     assert "dport 7 " not in on("fw", "nft list ruleset")
     again = kit("lab", "up", INVENTORY)
     assert again.returncode == 0, again.stdout[-3000:] + again.stderr
+
+
+def rotate(stage: str, limit: str = "all") -> None:
+    words = ["ansible-playbook", "--inventory", INVENTORY, "playbooks/rotate.yml", "--limit", limit]
+    done = subprocess.run(
+        [*words, "--extra-vars", f"certificates_stage={stage}"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+
+
+def renewal(action: str, generation: str) -> None:
+    words = [sys.executable, "-m", "aansluitkit.lab.renewal", action, INVENTORY, "--generation", generation]
+    subprocess.run(words, cwd=ROOT, check=True)
+
+
+def shown(host: str) -> str:
+    """Serial number and signature algorithm of the certificate that new connections to ``host`` get to see."""
+    place = {"mijnoverheid": "203.0.113.100:443", "adapter-1": "198.51.100.11:8443", "adapter-2": "198.51.100.12:8443"}
+    command = f"openssl s_client -connect {place[host]} </dev/null 2>/dev/null"
+    return on(host, f"{command} | openssl x509 -noout -serial -text | grep -E 'serial=|Signature Algorithm'")
+
+
+def test_unknown_next_certificate_is_named() -> None:
+    """One side trusts what comes next and the other does not: the switch would break the connection."""
+    renewal("order", "g1")
+    rotate("trust", "adapter")
+    failed = verify("next_")
+    nodes = ("adapter-1", "adapter-2")
+    assert set(failed) == {f"outbound.next_certificate_is_accepted.{node}" for node in nodes}
+    assert all("refuses it" in check["message"] for check in failed.values())
+    rotate("trust")
+    assert verify("next_") == {}
+
+
+@pytest.mark.parametrize("generation", ["g1", "g4"])
+def test_rotation_goes_unnoticed(generation: str) -> None:
+    """To the other generation of PKIoverheid and back, both with messages and pings in both directions."""
+    before = {host: shown(host) for host in ("adapter-1", "adapter-2", "mijnoverheid")}
+
+    def work() -> None:
+        renewal("order", generation)
+        rotate("trust")
+        assert verify("next_") == {}
+        rotate("use", "adapter")
+        rotate("trust", "adapter")  # back, and forth again
+        rotate("use", "adapter")
+        rotate("use", "partner")
+        renewal("adopt", generation)
+        rotate("current")
+
+    with closing(Site(load_connection(ROOT / INVENTORY), INVENTORY)) as site:
+        balances = under_load(site, 200, 20, work)
+    print(balances)
+    assert all(balance.whole and balance.pings for balance in balances.values()), balances
+    for host, former in before.items():
+        assert shown(host) != former
+        assert ("rsassaPss" in shown(host)) is (generation == "g4")
+    assert verify("") == {}
 
 
 def test_bad_inventory_changes_nothing(tmp_path: Path) -> None:

@@ -97,10 +97,12 @@ def test_load_balancer_reaches(site: Site, connection: Connection, adapter: Host
             )
 
 
-def exchange(site: Site, partner: Host, credentials: str | None = CERTIFICATES, **request: Any) -> dict[str, Any]:
+def exchange(
+    site: Site, partner: Host, credentials: str | None = CERTIFICATES, prefix: str = "", **request: Any
+) -> dict[str, Any]:
     """One HTTPS exchange from the partner with our endpoint, with the certificate in folder ``credentials``."""
     connection = site.connection
-    certificate = {"certificate": f"{credentials}/certificate.pem", "key": f"{credentials}/key.pem"}
+    certificate = {"certificate": f"{credentials}/{prefix}certificate.pem", "key": f"{credentials}/{prefix}key.pem"}
     return site.probe(
         partner,
         "tls",
@@ -151,6 +153,20 @@ def test_stranger_is_refused(site: Site, connection: Connection, partner: Host, 
             f"adapter: a client with certificate '{stranger}' came to layer {answer['layer']}; TLS must refuse it",
             "see trust.pem of the adapter nodes, which may hold the partner's root alone, then "
             + site.redeploy(connection.host_of(Component.ADAPTER).name),
+            connection.contacts.platform_operator,
+        )
+
+
+@pytest.mark.check(PATH, "tls_client")
+def test_next_partner_certificate_is_accepted(site: Site, connection: Connection, partner: Host) -> None:
+    """Our adapter accepts the certificate that the partner will show after a renewal, where one is under way."""
+    if site.run(partner, "test -e %s", f"{CERTIFICATES}/next-certificate.pem").rc != 0:
+        return
+    answer = exchange(site, partner, prefix="next-")
+    if answer["layer"] != "http":
+        unproved(
+            f"next certificate of {connection.partner.name}: our adapter refuses it: {answer['error']}",
+            "see trust.pem and the CRLs of the adapter nodes: certificates_stage 'trust' brings both (docs/rotate.md)",
             connection.contacts.platform_operator,
         )
 

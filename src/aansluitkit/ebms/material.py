@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 from aansluitkit.ebms.certificates import read_certificate
 from aansluitkit.ebms.encryption import load_key
 from aansluitkit.ebms.handler import Identity
+from aansluitkit.ebms.security import Keys
 from aansluitkit.ebms.settings import Settings
 from aansluitkit.ebms.signature import Signer, load_trust
 from aansluitkit.ebms.tls import Renewable, client_context, server_context
@@ -29,20 +29,22 @@ Stamp = tuple[tuple[int, int, int] | None, ...]
 
 @dataclass(frozen=True)
 class Material:
-    """What was in the files; ``crls`` is None where revocation is not looked up."""
+    """What was in the files."""
 
     inbound: ssl.SSLContext
     outbound: ssl.SSLContext
     administration: ssl.SSLContext
-    signer: Signer
-    key: rsa.RSAPrivateKey
-    trust: tuple[x509.Certificate, ...]
-    crls: RevocationLists | None
+    keys: Keys
 
     @property
     def certificate(self) -> x509.Certificate:
         """Our certificate."""
-        return read_certificate(self.signer.certificate)
+        return read_certificate(self.keys.signer.certificate)
+
+    @property
+    def crls(self) -> RevocationLists | None:
+        """The CRLs; None where revocation is not looked up."""
+        return self.keys.crls
 
 
 class Contexts:
@@ -69,23 +71,26 @@ def load_material(settings: Settings) -> Material:
     """
     ebms, rest = settings.ebms, settings.rest
     own = ebms.certificate_file, ebms.key_file, ebms.trust_file
-    crls = read_crls(ebms.crl_file) if ebms.crl_file else None
+    keys = Keys(
+        signer=Signer(ebms.key_file, ebms.certificate_file),
+        key=load_key(ebms.key_file),
+        trust=load_trust(ebms.trust_file) if ebms.client_identity is Identity.OIN else (),
+        crls=read_crls(ebms.crl_file) if ebms.crl_file else None,
+        others=tuple(load_key(path) for path in ebms.other_key_files if path.exists()),
+    )
     return Material(
         inbound=_tls(server_context, *own, ebms.crl_file),
         outbound=_tls(client_context, *own, ebms.crl_file),
         administration=_tls(server_context, rest.certificate_file, rest.key_file, None),
-        signer=Signer(ebms.key_file, ebms.certificate_file),
-        key=load_key(ebms.key_file),
-        trust=load_trust(ebms.trust_file) if ebms.client_identity is Identity.OIN else (),
-        crls=crls,
+        keys=keys,
     )
 
 
 def stamp(settings: Settings) -> Stamp:
     """What changes when one of the files does."""
     ebms, rest = settings.ebms, settings.rest
-    files = ebms.certificate_file, ebms.key_file, ebms.trust_file, ebms.crl_file, rest.certificate_file, rest.key_file
-    return tuple(_state(path) for path in files if path)
+    own = ebms.certificate_file, ebms.key_file, *ebms.other_key_files, ebms.trust_file, ebms.crl_file
+    return tuple(_state(path) for path in (*own, rest.certificate_file, rest.key_file) if path)
 
 
 def _state(path: Path) -> tuple[int, int, int] | None:

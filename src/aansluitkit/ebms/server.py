@@ -74,6 +74,7 @@ class Server:
         administration = self._contexts.administration
         sending = RepeatingClient if settings.scenario is Scenario.REPEAT else Client
         client = await self._stack.enter_async_context(sending(self._contexts.outbound))
+        self._client = client
         self._build(client)
         await self._listen("ebms", self._ebms_application(), ebms.address, ebms.port, inbound)
         await self._listen("rest", self._rest_application(client), rest.address, rest.port, administration)
@@ -87,9 +88,8 @@ class Server:
     def _build(self, client: Client) -> None:
         """Put the parts together."""
         settings, ebms = self._settings, self._settings.ebms
-        found = self._material
-        keys = found.signer, found.key, found.trust, found.crls
-        self._security = LyingSecurity(settings.scenario, *keys) if settings.scenario else Security(*keys)
+        keys = self._material.keys
+        self._security = LyingSecurity(settings.scenario, keys) if settings.scenario else Security(keys)
         if settings.scenario:
             log.warning("this node plays scenario %s: it is no partner to rely on", settings.scenario)
         replies = Replies(self.store, self._security)
@@ -137,8 +137,9 @@ class Server:
             log.warning("certificates and CRLs stay as they were: %s", error)
             return
         self._contexts.renew(found)
-        self._security.renew(found.signer, found.key, found.trust, found.crls)
+        self._security.keys = found.keys
         self._material = found
+        await self._client.renew()
         log.info("took certificates and CRLs anew; ours is valid until %s", found.certificate.not_valid_after_utc)
 
     async def stop(self) -> None:

@@ -38,6 +38,7 @@ WRONG_OIN = "refused-wrong-oin"
 REVOKED = "refused-revoked"
 AUTHORITIES = "authorities"
 CRLS = "crl"
+NEXT = "next"
 VALIDITY = timedelta(days=365)
 CA_VALIDITY = timedelta(days=3650)
 CRL_VALIDITY = timedelta(days=7)  # a run after half of it signs new ones
@@ -63,6 +64,12 @@ class Authority:
     def intermediates(self) -> list[x509.Certificate]:
         """What a server delivers behind its leaf: all but the root."""
         return [self.certificate, *self.above][:-1]
+
+    @property
+    def generation(self) -> Generation:
+        """The generation that its certificate is of."""
+        pss = isinstance(self.certificate.signature_algorithm_parameters, padding.PSS)
+        return Generation.G4 if pss else Generation.G1
 
     @property
     def root(self) -> x509.Certificate:
@@ -202,7 +209,7 @@ def make_pki(connection: Connection, generation: Generation, folder: Path, say: 
     its time is over. A run that is broken off leaves nothing: the folder appears whole.
     """
     if _is_current(connection, generation, folder):
-        renewed = renew_crls(generation, folder)
+        renewed = renew_crls(folder)
         say(f"certificates of generation {generation} are there{', their CRLs are new' if renewed else ''}")
         return
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -247,8 +254,7 @@ def _make(connection: Connection, generation: Generation, folder: Path, say: Pro
     trusted = hierarchy.chain(f"aansluitkit lab {generation.upper()}", f"{place}/{generation}")
     foreign = hierarchy.chain("aansluitkit vreemd", f"{place}/vreemd")
     internal = hierarchy.authority("aansluitkit lab - intern")
-    own = Subject(connection.organisation.name, (connection.host_name,), connection.organisation.oin)
-    partner = Subject(connection.partner.name, (connection.partner.host_name,), connection.partner.oin)
+    own, partner = _parties(connection).values()
     stranger = Subject("Gemeente Vreemdeling", ("ebms.vreemdeling.test",), "00000099000000009000")
     say("making certificates")
     for name, subject, issuer in (
@@ -261,10 +267,10 @@ def _make(connection: Connection, generation: Generation, folder: Path, say: Pro
         _write(folder / name, hierarchy.leaf(subject, issuer), issuer, trusted[0].root)
     for authority in (*trusted, *foreign):
         _keep(folder, authority)
-    revoke(generation, folder, folder / REVOKED / "certificate.pem")
-    for component, party in ((Component.ADAPTER, ENDPOINT), (Component.PARTNER, PARTNER)):
-        for host in connection.hosts_of(component):
-            shutil.copytree(folder / party, folder / host.name)
+    revoke(folder, folder / REVOKED / "certificate.pem")
+    for party in (ENDPOINT, PARTNER):
+        for name in _hosts_of(connection, party):
+            shutil.copytree(folder / party, folder / name)
     for component in (Component.ADAPTER, Component.PARTNER, Component.DATABASE):
         for host in connection.hosts_of(component):
             leaf = hierarchy.leaf(Subject(connection.organisation.name, (connection.name_of(host),)), internal)
@@ -273,36 +279,79 @@ def _make(connection: Connection, generation: Generation, folder: Path, say: Pro
         _store(folder / host.name / "internal-trust.pem", _pem([internal.root]))
 
 
-def revoke(generation: Generation, folder: Path, certificate: Path) -> None:
+def revoke(folder: Path, certificate: Path) -> None:
     """Put the leaf in file ``certificate`` on its authority's CRL, and sign all CRLs of ``folder`` anew."""
     leaf = x509.load_pem_x509_certificate(certificate.read_bytes())
     for place in (folder / AUTHORITIES).iterdir():
-        if x509.load_pem_x509_certificate((place / "certificate.pem").read_bytes()).subject == leaf.issuer:
+        if load_authority(folder, place.name).certificate.subject == leaf.issuer:
             with (place / "revoked").open("a") as file:
                 file.write(f"{leaf.serial_number:x}\n")
-    _sign_crls(generation, folder)
+    _sign_crls(folder)
 
 
-def renew_crls(generation: Generation, folder: Path) -> bool:
+def renew_crls(folder: Path) -> bool:
     """Sign new CRLs where half of their time is over; whether that was so."""
     soon = datetime.now(UTC) + CRL_VALIDITY / 2
-    crls = [x509.load_der_x509_crl(path.read_bytes()) for path in (folder / CRLS).iterdir()]
+    crls = [x509.load_der_x509_crl(path.read_bytes()) for path in (folder / CRLS).glob("*.crl")]
     if all(crl.next_update_utc and crl.next_update_utc > soon for crl in crls):
         return False
-    _sign_crls(generation, folder)
+    _sign_crls(folder)
     return True
 
 
-def _sign_crls(generation: Generation, folder: Path) -> None:
-    hierarchy = Hierarchy(generation, datetime.now(UTC))
-    number = int(hierarchy.start.timestamp())  # never goes back
+def _sign_crls(folder: Path) -> None:
+    now = datetime.now(UTC)
     (folder / CRLS).mkdir(exist_ok=True)
     for place in (folder / AUTHORITIES).iterdir():
+        authority = load_authority(folder, place.name)
         revoked = [int(serial, 16) for serial in (place / "revoked").read_text().split()]
-        crl = hierarchy.crl(load_authority(folder, place.name), revoked, number)
+        number = int(now.timestamp())  # never goes back
+        crl = Hierarchy(authority.generation, now).crl(authority, revoked, number)
         making = folder / CRLS / f".{place.name}"
         making.write_bytes(crl.public_bytes(serialization.Encoding.DER))
         making.rename(folder / CRLS / f"{place.name}.crl")
+
+
+def order_renewals(connection: Connection, generation: Generation, folder: Path) -> None:
+    """Make the next certificate of each party, with a key of its own, of ``generation``; what is in force stays.
+
+    It lies in ``next/`` of the party's folder and of its hosts'. An order that was not adopted is replaced.
+    """
+    hierarchy = Hierarchy(generation, datetime.now(UTC))
+    if not (folder / AUTHORITIES / f"{generation}-tsp").exists():
+        place = f"http://{connection.crl_host_name}/{generation}"
+        for authority in hierarchy.chain(f"aansluitkit lab {generation.upper()}", place):
+            _keep(folder, authority)
+        _sign_crls(folder)
+    issuer = load_authority(folder, f"{generation}-tsp")
+    for name, subject in _parties(connection).items():
+        shutil.rmtree(folder / name / NEXT, ignore_errors=True)
+        _write(folder / name / NEXT, hierarchy.leaf(subject, issuer), issuer, issuer.root)
+        for host in _hosts_of(connection, name):
+            shutil.copytree(folder / name / NEXT, folder / host / NEXT, dirs_exist_ok=True)
+
+
+def adopt_renewals(connection: Connection, generation: Generation, folder: Path) -> None:
+    """Put the next certificates of ``generation`` in the place of those in force."""
+    for name in _parties(connection):
+        for place in (name, *_hosts_of(connection, name)):
+            for file in (folder / place / NEXT).iterdir():
+                file.rename(folder / place / file.name)
+            (folder / place / NEXT).rmdir()
+    (folder / "made-for").write_text(_made_for(connection, generation))
+
+
+def _parties(connection: Connection) -> dict[str, Subject]:
+    own, other = connection.organisation, connection.partner
+    return {
+        ENDPOINT: Subject(own.name, (connection.host_name,), own.oin),
+        PARTNER: Subject(other.name, (other.host_name,), other.oin),
+    }
+
+
+def _hosts_of(connection: Connection, party: str) -> list[str]:
+    component = Component.PARTNER if party == PARTNER else Component.ADAPTER
+    return [host.name for host in connection.hosts_of(component)]
 
 
 def load_authority(folder: Path, name: str) -> Authority:

@@ -6,11 +6,14 @@ import http.client
 import json
 import logging
 import shutil
+import socket
 import ssl
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,20 +22,21 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from ebms_adapter_client.exceptions import EbmsServerError
-from ebms_adapter_client.models import URLMapping
+from ebms_adapter_client.models import DataSource, MessageFilter, MessageRequest, MessageRequestProperties, URLMapping
 
 from aansluitkit.connection import Profile
 from aansluitkit.ebms import server
-from aansluitkit.ebms.cpa import read_cpa
+from aansluitkit.ebms.cpa import Terms, read_cpa
 from aansluitkit.ebms.encryption import load_key
 from aansluitkit.ebms.errors import SecurityFailure
-from aansluitkit.ebms.message import build, read_envelope
-from aansluitkit.ebms.security import Security
+from aansluitkit.ebms.message import build, compose, read_envelope, read_message
+from aansluitkit.ebms.mime import Payload
+from aansluitkit.ebms.security import Keys, Security
 from aansluitkit.ebms.signature import Signer
 from aansluitkit.lab.pki import CRL_VALIDITY, ENDPOINT, PARTNER, REVOKED, Generation, Hierarchy, load_authority
 from aansluitkit.revocation import read_crls
 
-from .conftest import HEADERS, LOOPBACK, Loop, Node, Pair, cpa_of, settings, start
+from .conftest import HEADERS, LOOPBACK, Loop, Node, Pair, cpa_of, introduce, settings, start, write_crls
 from .test_adapter import message
 from .test_messages import until
 
@@ -254,9 +258,7 @@ def test_end_of_crls_is_a_figure(node: Node, generation: str, pki: Path) -> None
 
 
 def test_signature_of_a_revoked_certificate_is_refused(pki: Path, connection: Any, tmp_path: Path) -> None:
-    profile = connection.cpa.model_copy(update={"profile": Profile.RELIABLE_SIGNED})
-    signed = connection.model_copy(update={"cpa": profile})
-    cpa = read_cpa(cpa_of(signed, "signed", profile=Profile.RELIABLE_SIGNED).encode())
+    cpa = read_cpa(cpa_of(connection, "signed", profile=Profile.RELIABLE_SIGNED).encode())
     channel = cpa.terms[0].channel
     assert channel.signature
     settings(tmp_path, pki, PARTNER, "mijnoverheid", "sqlite://")
@@ -264,7 +266,7 @@ def test_signature_of_a_revoked_certificate_is_refused(pki: Path, connection: An
     for party, refused in ((PARTNER, False), (REVOKED, True)):
         signer = Signer(pki / party / "key.pem", pki / party / "certificate.pem")
         agreed = replace(channel, signature=replace(channel.signature, certificate=signer.certificate))
-        security = Security(signer, load_key(pki / party / "key.pem"), (), crls)
+        security = Security(Keys(signer, load_key(pki / party / "key.pem"), crls=crls))
         sent = build(message(Pair(None, None, pki, connection)))  # type: ignore[arg-type]
         wire = security.seal(read_envelope(sent, ()), agreed)
         if refused:
@@ -272,3 +274,145 @@ def test_signature_of_a_revoked_certificate_is_refused(pki: Path, connection: An
                 security.open(read_envelope(wire.envelope, ()), wire.envelope, agreed)
         else:
             security.open(read_envelope(wire.envelope, ()), wire.envelope, agreed)
+
+
+def test_what_is_encrypted_for_the_former_key_is_read(terms: Terms, pki_g4: Path, pki_g1: Path) -> None:
+    """The CPA names the old certificate for a while, and the new one before it is shown."""
+    signer = Signer(pki_g4 / ENDPOINT / "key.pem", pki_g4 / ENDPOINT / "certificate.pem")
+    former, current = (load_key(pki / PARTNER / "key.pem") for pki in (pki_g4, pki_g1))
+    sent = compose(terms, [Payload("deel", "text/xml", b"<zaak/>")], "test")
+    wire = Security(Keys(signer, former)).seal(sent, terms.channel)
+    received = read_message(wire.content_type, wire.body)
+    with pytest.raises(SecurityFailure, match="for another key"):
+        Security(Keys(signer, current)).open(received, wire.envelope, terms.channel)
+    (payload,) = Security(Keys(signer, current, others=(former,))).open(received, wire.envelope, terms.channel)
+    assert payload.content == b"<zaak/>"
+
+
+@dataclass
+class Side:
+    """A party whose files change, and what it sent."""
+
+    node: Node
+    folder: Path
+    party: str
+    id: str
+    action: tuple[str, str]  # role and action of what it sends
+    sent: list[str] = field(default_factory=list)
+
+    def put(self, current: Path, former: Path | None = None, shows: Path | None = None) -> None:
+        """Trust the roots of ``current`` and ``former``, know their CRLs, and show what is in ``shows``."""
+        trusted = [each for each in (current, former) if each]
+        roots = b"".join((each / self.party / "trust.pem").read_bytes() for each in trusted)
+        crls = b"".join(write_crls(each, self.folder / "one.pem").read_bytes() for each in trusted)
+        chosen = (shows or current) / self.party
+        contents = {part: (chosen / f"{part}.pem").read_bytes() for part in ("certificate", "key")}
+        for name, content in {**contents, "trust": roots, "crls": crls}.items():
+            (self.folder / f"{name}.new").write_bytes(content)
+            (self.folder / f"{name}.new").rename(self.folder / f"{name}.pem")
+
+    def shown_to(self, pki: Path) -> x509.Certificate | None:
+        """What the other party sees on a new connection with its certificate of ``pki``; None when it is refused."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        other = pki / (PARTNER if self.party == ENDPOINT else ENDPOINT)
+        context.load_cert_chain(other / "certificate.pem", other / "key.pem")
+        try:
+            with (
+                socket.create_connection((LOOPBACK, self.node.server.ports["ebms"]), timeout=10) as raw,
+                context.wrap_socket(raw) as secure,
+            ):
+                secure.sendall(b"GET / HTTP/1.0\r\n\r\n")
+                if not secure.recv(1):  # TLS 1.3 tells of a refusal on the first read
+                    return None
+                return x509.load_der_x509_certificate(secure.getpeercert(binary_form=True) or b"")
+        except HANDSHAKE:
+            return None
+
+
+@pytest.fixture
+def sides(
+    loop: Loop, tmp_path: Path, pki: Path, connection: Any, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Side, Side]]:
+    monkeypatch.setattr(server, "_WATCH_SECONDS", 0.05)
+    made = []
+    for party, host, named, action in (
+        (ENDPOINT, "adapter-1", connection, ("SR", "zaakbericht")),
+        (PARTNER, "mijnoverheid", connection.partner, ("SP", "foutbericht")),
+    ):
+        folder = tmp_path / party
+        folder.mkdir()
+        given = settings(folder, pki, party, host, f"sqlite:///{folder}/node.db")
+        own = {f"{part}_file": folder / f"{part}.pem" for part in PARTS}
+        oin = (connection.organisation if party == ENDPOINT else connection.partner).oin
+        side = Side(None, folder, party, f"urn:osb:oin:{oin}", action)  # type: ignore[arg-type]
+        side.put(pki)
+        side.node = start(loop, given.model_copy(update={"ebms": given.ebms.model_copy(update=own)}), named)
+        side.node.client.insert_cpa(cpa_of(connection, "rotated", profile=Profile.RELIABLE_SIGNED))
+        made.append(side)
+    introduce(*(side.node for side in made))
+    yield made[0], made[1]
+    for side in made:
+        loop.run(side.node.server.stop())
+
+
+def test_generation_changes_while_messages_go_on(
+    sides: tuple[Side, Side], pki: Path, connection: Any, generation: str, request: pytest.FixtureRequest
+) -> None:
+    """Trusted first, then used, then the former goes: every message and Ping of both sides comes, once."""
+    following: Path = request.getfixturevalue("pki_g1" if generation == "g4" else "pki_g4")
+    stop = threading.Event()
+
+    def load(own: Side, other: Side) -> None:
+        role, action = own.action
+        service = f"{connection.cpa.services[0].type}:{connection.cpa.services[0].name}"
+        properties = MessageRequestProperties(
+            cpa_id="rotated", from_party_id=own.id, from_role=role, service=service, action=action
+        )
+        source = DataSource(content_type="text/xml", content=b"<zaak/>")
+        while not stop.wait(0.05):
+            own.sent.append(own.node.client.send_message(MessageRequest(properties, [source])))
+            if len(own.sent) % 5 == 0:
+                own.node.client.ping("rotated", own.id, other.id)
+
+    with ThreadPoolExecutor(2) as pool:
+        running = [pool.submit(load, *sides), pool.submit(load, *sides[::-1])]
+        try:
+            stages(sides, pki, following)
+        finally:
+            stop.set()
+        for each in running:
+            each.result()
+    for own, other in (sides, sides[::-1]):
+        until(lambda own=own: states_of(own) == {"DELIVERED"}, "acknowledgement of all")  # type: ignore[misc]
+        assert sorted(other.node.client.list_unprocessed_message_ids(MessageFilter(cpa_id="rotated"))) == sorted(
+            own.sent
+        )
+
+
+def stages(sides: tuple[Side, Side], before: Path, after: Path) -> None:
+    """The order of docs/rotate.md, each stage in force at both before the next."""
+    for side in sides:
+        side.put(before, after)
+    for side in sides:
+        until(lambda side=side: side.shown_to(after), "trust in what comes next")  # type: ignore[misc]
+    go_on(sides)
+    for side in sides:
+        side.put(before, after, shows=after)
+        following = x509.load_pem_x509_certificate((after / side.party / "certificate.pem").read_bytes())
+        until(lambda side=side, following=following: side.shown_to(after) == following, "its use")  # type: ignore[misc]
+    go_on(sides)
+    for side in sides:
+        side.put(after)
+        until(lambda side=side: side.shown_to(before) is None, "the end of the former trust")  # type: ignore[misc]
+    go_on(sides)
+
+
+def go_on(sides: tuple[Side, Side]) -> None:
+    """Let each side send some more, and ping."""
+    before = [len(side.sent) for side in sides]
+    until(lambda: all(len(side.sent) > sent + 6 for side, sent in zip(sides, before, strict=True)), "traffic")
+
+
+def states_of(side: Side) -> set[str]:
+    return {side.node.client.get_message(identity).properties.message_status.value for identity in side.sent}
