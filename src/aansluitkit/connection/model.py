@@ -435,6 +435,11 @@ class Connection(Model):
     openstack: OpenStack | None = None
 
     @property
+    def full_name(self) -> str:
+        """``<name>.<environment>``: what nothing else is called, in Pulumi's stacks, in logs and in tables."""
+        return f"{self.name}.{self.environment}"
+
+    @property
     def place(self) -> Place:
         """Where the hosts live; without a cloud's settings others made them."""
         if self.environment is Environment.LAB:

@@ -206,7 +206,7 @@ def _line(error: yaml.MarkedYAMLError, text: str) -> int:
     """The line of the error; of what is never closed, where it begins, for the end of the file tells nothing."""
     marks = [mark.line + 1 for mark in (error.problem_mark, error.context_mark) if mark]
     last = text.count("\n") + (not text.endswith("\n"))
-    return next((line for line in marks if line <= last), min(marks, default=0) and last)
+    return next((line for line in marks if line <= last), last if marks else 0)
 
 
 def _reason(path: Path, error: OSError) -> str:

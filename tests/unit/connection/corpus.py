@@ -23,11 +23,15 @@ CUSTOMER = "group_vars/all/10-customer.yml"
 SHARED = "group_vars/all/05-shared.yml"
 SECRETS = "group_vars/all/secrets.yml"
 HOSTS = "hosts.yml"
+BLANK, REFUSED = 1, 2
 
 
 @dataclass(frozen=True)
 class Mutation:
-    """``apply`` breaks the inventory ``base``; the error names ``file`` and ``variable`` and holds ``words``."""
+    """``apply`` breaks the inventory ``base``; the error names ``file`` and ``variable`` and holds ``words``.
+
+    ``status`` is that of ``aansluitkit check``.
+    """
 
     name: str
     base: str
@@ -35,6 +39,7 @@ class Mutation:
     variable: str
     words: str
     apply: Callable[[Path], None]
+    status: int = REFUSED
 
     def __str__(self) -> str:
         return self.name
@@ -132,12 +137,10 @@ _ROWS: list[tuple[str, str, str, str, str, str]] = [
     (LAB, WHO, 'oin: "00000099000000001000"', 'oin: "0000009900000000100A"', "connection_organisation.oin", "letters"),
     (LAB, WHO, 'oin: "00000099000000001000"', 'oin: "00000099 00000001000"', "connection_organisation.oin", "20 digits"),
     (LAB, WHO, 'oin: "00000099000000001000"', "oin: ''", "connection_organisation.oin", "20 digits"),
-    (LAB, WHO, 'oin: "00000099000000001000"', "oin: null", "connection_organisation.oin", "filled in"),
     (LAB, WHO, 'oin: "00000099000000001000"', "oni: '00000099000000001000'", "connection_organisation.oni", "nearest known one is 'oin'"),
     (LAB, OWN, 'oin: "00000099000000002000"', 'oin: "00000099000000001000"', "connection_partner.oin", "organisation's own"),
     (LAB, OWN, 'oin: "00000099000000002000"', 'oin: "00000098000000002000"', "connection_partner.oin", "no register"),
     (LAB, WHO, "name: Gemeente Voorbeeldstad", "name: ''", "connection_organisation.name", "at least 1"),
-    (LAB, WHO, "name: Gemeente Voorbeeldstad", "name: TODO", "connection_organisation.name", "filled in"),
     (LAB, WHO, "name: Gemeente Voorbeeldstad", "name: [Gemeente]", "connection_organisation.name", "between quotes"),
     (LAB, WHO, "connection_kind: government", "connection_kind: leverancier", "connection_kind", "'leverancier'"),
     (LAB, WHO, "connection_kind: government", "connection_kind: Government", "connection_kind", "'Government'"),
@@ -190,8 +193,6 @@ _ROWS: list[tuple[str, str, str, str, str, str]] = [
     (LAB, OWN, "  endpoint: https://ebms.mijnoverheid.test/ebms\n", "", "connection_partner.endpoint", "is not set"),
     # Addresses and zones
     (LAB, OWN, "connection_inbound_address: 203.0.113.10", "connection_inbound_address: 203.0.113.300", "connection_inbound_address", "203.0.113.300"),
-    (LAB, OWN, "connection_inbound_address: 203.0.113.10", "connection_inbound_address: null", "connection_inbound_address", "filled in"),
-    (LAB, OWN, "connection_inbound_address: 203.0.113.10", "connection_inbound_address: 'TODO: from the operator'", "connection_inbound_address", "from the operator"),
     (LAB, OWN, "connection_inbound_address: 203.0.113.10\n", "", "connection_inbound_address", "is not set"),
     (LAB, OWN, "connection_inbound_address: 203.0.113.10", "connection_inbound_address: 192.0.2.10", "connection_inbound_address", "lies outside"),
     (LAB, f"{OWN} > {HOSTS}", "connection_inbound_address: 203.0.113.10", "connection_inbound_address: 203.0.113.1", "fw: connection_addresses.external", "already taken"),
@@ -224,7 +225,6 @@ _ROWS: list[tuple[str, str, str, str, str, str]] = [
     (LAB, HOSTS, "data: 198.51.100.70", "data: 192.0.2.70", "db: connection_addresses.data", "lies outside"),
     (LAB, HOSTS, "data: 198.51.100.70", "data: 198.51.100.127", "db: connection_addresses.data", "broadcast"),
     (LAB, HOSTS, "data: 198.51.100.70", "data: db.test", "db: connection_addresses.data", "'db.test'"),
-    (LAB, HOSTS, "data: 198.51.100.70", "data: TODO", "db: connection_addresses.data", "filled in"),
     (LAB, HOSTS, "data: 198.51.100.70", "data: 198.51.100.65", "db: connection_addresses.data", "already taken"),
     (LAB, HOSTS, "data: 198.51.100.70", "data: 198.51.100.70\n            application: 198.51.100.30", "db: connection_addresses", "only the firewall"),
     (LAB, HOSTS, "application: 198.51.100.12", "application: 198.51.100.11", "adapter-2: connection_addresses.application", "already taken"),
@@ -258,7 +258,6 @@ _ROWS: list[tuple[str, str, str, str, str, str]] = [
     (LAB, WHO, 'phone: "+31 70 000 00 04"', "phone: bellen", "connection_contacts.tester.phone", "'bellen'"),
     (LAB, WHO, "  tester: {name", "  testers: {name", "connection_contacts.testers", "nearest known one is 'tester'"),
     (LAB, OWN, "email: servicecentrum@mijnoverheid.test", "e-mail: servicecentrum@mijnoverheid.test", "connection_partner.contact.e-mail", "nearest known one is 'email'"),
-    (PREPROD, CUSTOMER, "email: tester@voorbeeldgemeente.example", "email: TODO", "connection_contacts.tester.email", "filled in"),
     # CPA
     (LAB, OWN, 'id: "MIJNOVERHEID-LZ-LAB_{{ connection_organisation.oin }}-{{ connection_partner.oin }}_0001"', "id: MIJN OVERHEID", "connection_cpa.id", "'MIJN OVERHEID'"),
     (LAB, OWN, 'id: "MIJNOVERHEID-LZ-LAB_{{ connection_organisation.oin }}-{{ connection_partner.oin }}_0001"', "id: ../cpa", "connection_cpa.id", "'../cpa'"),
@@ -267,7 +266,6 @@ _ROWS: list[tuple[str, str, str, str, str, str]] = [
     (LAB, OWN, 'end: "2028-01-01T00:00:00Z"', 'end: "2028-01-01T00:00:00"', "connection_cpa.end", "timezone"),
     (LAB, OWN, 'end: "2028-01-01T00:00:00Z"', "end: morgen", "connection_cpa.end", "'morgen'"),
     (LAB, OWN, 'end: "2028-01-01T00:00:00Z"', "end: 2028-02-31T00:00:00Z", "file", "day is out of range"),
-    (LAB, OWN, 'end: "2028-01-01T00:00:00Z"', "end: TODO", "connection_cpa.end", "filled in"),
     (LAB, OWN, "profile: osb-rm", "profile: osb-xx", "connection_cpa.services.0.profile", "osb-rm-s"),
     (LAB, OWN, "  services:\n    - name: MIJNOVERHEID.ebMS.LZ.1.0\n      profile: osb-rm", "  retries: {count: 3}\n  services:\n    - name: MIJNOVERHEID.ebMS.LZ.1.0\n      profile: osb-be", "connection_cpa.retries", "best effort"),
     (LAB, OWN, "  services:\n    - name: MIJNOVERHEID.ebMS.LZ.1.0\n      profile: osb-rm", "  sync_reply: true\n  services:\n    - name: MIJNOVERHEID.ebMS.LZ.1.0\n      profile: osb-be", "connection_cpa.sync_reply", "best effort"),
@@ -280,12 +278,10 @@ _ROWS: list[tuple[str, str, str, str, str, str]] = [
     (LAB, OWN, "{name: foutbericht, sender: SP}", "{name: foutbericht, sender: XX}", "connection_cpa.services.0.actions.1.sender", "'XX'"),
     (LAB, OWN, "{name: foutbericht, sender: SP}", "{name: fout bericht, sender: SP}", "connection_cpa.services.0.actions.1.name", "'fout bericht'"),
     (LAB, OWN, "{name: foutbericht, sender: SP}", "{name: zaakbericht, sender: SR}", "connection_cpa.services.0.actions.1.name", "stands twice"),
-    (LAB, OWN, "name: MIJNOVERHEID.ebMS.LZ.1.0", "name: TODO from Logius", "connection_cpa.services.0.name", "from Logius"),
     (LAB, OWN, "  services:\n", "  services:\n    - {name: MIJNOVERHEID.ebMS.LZ.1.0, actions: [{name: vraag, sender: SR}]}\n", "connection_cpa.services.1.name", "stands twice"),
     (LAB, OWN, "  services:\n", "  service:\n", "connection_cpa.service", "nearest known one is 'services'"),
     (PREPROD, OWN, "  services:\n", "  services:\n    - {name: Ander, profile: osb-rm-s, actions: [{name: vraag, sender: SR}]}\n", "connection_cpa.services.1.profile", "CPA of their own"),
     (LAB, OWN, "https://ebms.mijnoverheid.test/ebms", "https://ebms.mijnoverheid.test:8888/ebms", "connection_partner.endpoint", "TLS005"),
-    (PREPROD, OWN, "connection_sender_id: AFZ-VOORBEELD-0101", "connection_sender_id: TODO", "connection_sender_id", "filled in"),
     (PREPROD, OWN, "connection_sender_id: AFZ-VOORBEELD-0101\n", "", "connection_sender_id", "afzenderID"),
     (PREPROD, OWN, "connection_sender_id: AFZ-VOORBEELD-0101", "connection_sender_id: AFZ 1", "connection_sender_id", "'AFZ 1'"),
     (PREPROD, SHARED, "  name: MijnOverheid (preproductie)", "  name: MijnOverheid\n  party_id_type: urn:cv:oin", "connection_partner.party_id_type", "urn:osb:oin"),
@@ -345,6 +341,19 @@ _ROWS: list[tuple[str, str, str, str, str, str]] = [
     (LAB, HOSTS, "data: 198.51.100.70", "data: !vault |\n              $ANSIBLE_VAULT;1.1;AES256\n              6162", "connection_addresses.data", "encrypted with Ansible Vault"),
 ]  # fmt: skip
 
+# Nothing is wrong, but a person still has to fill in a value.
+_BLANKS: list[tuple[str, str, str, str, str, str]] = [
+    (LAB, WHO, 'oin: "00000099000000001000"', "oin: null", "connection_organisation.oin", "filled in"),
+    (LAB, WHO, "name: Gemeente Voorbeeldstad", "name: TODO", "connection_organisation.name", "filled in"),
+    (LAB, OWN, "connection_inbound_address: 203.0.113.10", "connection_inbound_address: null", "connection_inbound_address", "filled in"),
+    (LAB, OWN, "connection_inbound_address: 203.0.113.10", "connection_inbound_address: 'TODO: from the operator'", "connection_inbound_address", "from the operator"),
+    (LAB, HOSTS, "data: 198.51.100.70", "data: TODO", "db: connection_addresses.data", "filled in"),
+    (PREPROD, CUSTOMER, "email: tester@voorbeeldgemeente.example", "email: TODO", "connection_contacts.tester.email", "filled in"),
+    (LAB, OWN, 'end: "2028-01-01T00:00:00Z"', "end: TODO", "connection_cpa.end", "filled in"),
+    (LAB, OWN, "name: MIJNOVERHEID.ebMS.LZ.1.0", "name: TODO from Logius", "connection_cpa.services.0.name", "from Logius"),
+    (PREPROD, OWN, "connection_sender_id: AFZ-VOORBEELD-0101", "connection_sender_id: TODO", "connection_sender_id", "filled in"),
+]  # fmt: skip
+
 _WHOLE: list[tuple[str, str, str, str, str, Callable[[Path], None]]] = [
     ("no hosts.yml", LAB, ".", HOSTS, "is not there", _without(HOSTS)),
     ("hosts.yml is a folder", LAB, HOSTS, "file", "is a directory", _as_folder(HOSTS)),
@@ -379,7 +388,6 @@ _WHOLE: list[tuple[str, str, str, str, str, Callable[[Path], None]]] = [
      written(SECRETS, b"secret_rest_password: \"{{ lookup('file', 'wachtwoord.txt') }}\"\n")),
     ("secret by way of another in clear", PREPROD, SECRETS, "secret_rest_password", "stands there in clear",
      written(SECRETS, b'secret_rest_password: "{{ wachtwoord }}"\nwachtwoord: geheim\n')),
-    ("secret to be filled in", PREPROD, SECRETS, "secret_rest_password", "filled in", written(SECRETS, b"secret_rest_password: TODO\n")),
     ("secrets of production", PREPROD, SECRETS, "secret_rest_password", "share no secret", _copied_from(PRODUCTION, SECRETS)),
     ("hosts of production", PREPROD, HOSTS, "adapter-productie-1: connection_addresses.application", "share no address", _copied_from(PRODUCTION, HOSTS)),
     ("host variables in a folder of their own", LAB, "host_vars/db.yml", "db: connection_addresses.data", "lies outside",
@@ -393,8 +401,11 @@ _WHOLE: list[tuple[str, str, str, str, str, Callable[[Path], None]]] = [
 MUTATIONS = [
     *(
         Mutation(f"{base} {variable}: {new.strip() or 'left out'} {words}"[:120], base, file.split(" > ")[-1], variable, words,
-                 replaced(file.split(" > ")[0], old, new))
-        for base, file, old, new, variable, words in _ROWS
+                 replaced(file.split(" > ")[0], old, new), status)
+        for status, rows in ((REFUSED, _ROWS), (BLANK, _BLANKS))
+        for base, file, old, new, variable, words in rows
     ),
     *(Mutation(name, base, file, variable, words, apply) for name, base, file, variable, words, apply in _WHOLE),
+    Mutation("secret to be filled in", PREPROD, SECRETS, "secret_rest_password", "filled in",
+             written(SECRETS, b"secret_rest_password: TODO\n"), BLANK),
 ]  # fmt: skip

@@ -21,7 +21,6 @@ from pulumi.runtime.settings import reset_options
 from aansluitkit.connection import Component, flows_of, load_connection
 from aansluitkit.connection.rule_places import rule_places
 from aansluitkit.errors import KitError
-from aansluitkit.landscape.stack import stack_name
 from aansluitkit.project import ROOT
 from aansluitkit_landscape import landscape
 from aansluitkit_landscape.filters import filters_of
@@ -73,7 +72,7 @@ def declare() -> Iterator[Declare]:
     @cache
     def run(inventory: Path, stack: str = "") -> Graph:
         graph = Graph()
-        stack = stack or stack_name(load_connection(inventory))
+        stack = stack or load_connection(inventory).full_name
         set_mocks(graph, project="aansluitkit", stack=stack, monitor=Monitor(graph))
         pulumi.runtime.test(lambda: landscape(inventory))()
         return graph
