@@ -78,7 +78,7 @@ def pings(clients: int) -> float:
     connection = load_connection(INVENTORY)
     refuse_load(connection)
     partner = connection.host_of(Component.PARTNER)
-    sender, receiver = (f"urn:osb:oin:{party.oin}" for party in (connection.partner, connection.organisation))
+    sender, receiver = connection.partner.party_id, connection.organisation.party_id
     rest = f"https://{partner.address}:{connection.ports.rest}/service/rest/v19"
     url = f"{rest}/ebms/ping/{connection.cpa.id}/from/{sender}/to/{receiver}"
     site = Site(connection, str(INVENTORY))

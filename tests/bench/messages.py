@@ -32,11 +32,12 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import String, cast, literal, select, true
 
+from aansluitkit.certificates.pkioverheid import Generation
 from aansluitkit.connection import Connection, Profile, load_connection
 from aansluitkit.documents import render_cpa
 from aansluitkit.ebms.store import open_store
 from aansluitkit.ebms.tables import EVENT, MESSAGE
-from aansluitkit.lab.pki import ENDPOINT, PARTNER, Generation, make_pki
+from aansluitkit.lab.pki import ENDPOINT, PARTNER, make_pki
 from aansluitkit.project import ROOT
 
 sys.path.insert(0, str(ROOT / "tests/unit"))
@@ -151,7 +152,9 @@ async def agree(connection: Connection, nodes: dict[str, Node]) -> None:
         for profile in (Profile.RELIABLE, Profile.RELIABLE_SIGNED):
             for sync in (True, False):
                 identity = f"{profile.value}-{'sync' if sync else 'async'}"
-                cpa = connection.cpa.model_copy(update={"id": identity, "profile": profile, "sync_reply": sync})
+                service = connection.cpa.services[0].model_copy(update={"profile": profile})
+                changes = {"id": identity, "services": (service,), "sync_reply": sync}
+                cpa = connection.cpa.model_copy(update=changes)
                 document = render_cpa(connection.model_copy(update={"cpa": cpa}))
                 await nodes[party].call("POST", "/cpas", data=document, headers={"Content-Type": "text/plain"})
 
@@ -205,7 +208,7 @@ async def pings(connection: Connection, nodes: dict[str, Node], cpa: str, worker
 
 async def messages(connection: Connection, nodes: dict[str, Node], cpa: str, size: int, senders: int) -> Figures:
     """Messages end to end: handed over here, unprocessed there; the latency is that of the way in between."""
-    service = connection.cpa.service
+    service = connection.cpa.services[0]
     given = {
         "cpaId": cpa,
         "fromPartyId": f"urn:osb:oin:{connection.organisation.oin}",

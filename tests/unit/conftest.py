@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
+from aansluitkit.certificates.pkioverheid import Generation
 from aansluitkit.connection import Connection, Profile, load_connection
 from aansluitkit.documents import render_cpa
 from aansluitkit.ebms.cpa import Terms, read_cpa
 from aansluitkit.ebms.signature import Signer
-from aansluitkit.lab.pki import ENDPOINT, PARTNER, Generation, make_pki
+from aansluitkit.lab.pki import ENDPOINT, PARTNER, make_pki
 from aansluitkit.project import ROOT
 
 LAB = Path(__file__).parents[2] / "inventories/lab"
@@ -21,9 +25,34 @@ RECORDED = "AANSLUITKIT_RECORDED"
 _EXCHANGE = re.compile(rb"^======== (to[AB])-\d+ (?:REQUEST|RESPONSE) \((\d+) bytes\)\n", re.MULTILINE)
 
 
+def agreed(connection: Connection, profile: Profile | None = None, **changes: Any) -> Connection:
+    """``connection`` with another CPA: its services of ``profile``, and ``changes`` of the rest."""
+    if profile:
+        services = tuple(service.model_copy(update={"profile": profile}) for service in connection.cpa.services)
+        changes = {"services": services, **changes}
+    return connection.model_copy(update={"cpa": connection.cpa.model_copy(update=changes)})
+
+
 @pytest.fixture(scope="session")
 def lab_connection() -> Connection:
     return load_connection(LAB)
+
+
+@pytest.fixture(scope="session")
+def forty_hosts(tmp_path_factory: pytest.TempPathFactory) -> Connection:
+    """The lab with more adapters and applications."""
+    folder = Path(shutil.copytree(LAB, tmp_path_factory.mktemp("forty") / "inventories/lab"))
+    content = yaml.safe_load((folder / "hosts.yml").read_text())
+    groups = content["all"]["children"]
+    for name, first, last in (("adapter", 3, 24), ("app", 2, 12)):
+        group = groups["adapter" if name == "adapter" else "application"]["hosts"]
+        for number in range(first, last):
+            address = f"198.51.100.{number + (20 if name == 'adapter' else 48)}"
+            group[f"{name}-{number}"] = {"connection_addresses": {"application": address}}
+    (folder / "hosts.yml").write_text(yaml.safe_dump(content, sort_keys=False))
+    connection = load_connection(folder)
+    assert len(connection.hosts) == 40
+    return connection
 
 
 @pytest.fixture(scope="session")
@@ -56,8 +85,7 @@ def signer(pki_g4: Path) -> Signer:
 @pytest.fixture(scope="session")
 def terms(connection: Connection) -> Terms:
     """Of the first action that we send, in the profile that has everything: reliable, signed and encrypted."""
-    agreed = connection.cpa.model_copy(update={"profile": Profile.RELIABLE_ENCRYPTED})
-    return read_cpa(render_cpa(connection.model_copy(update={"cpa": agreed})).encode()).terms[0]
+    return read_cpa(render_cpa(agreed(connection, Profile.RELIABLE_ENCRYPTED)).encode()).terms[0]
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from aansluitkit.connection.views import CERTIFICATES
 from aansluitkit.verification.site import Site
 
 REFUSED_FOLDER = "/run/aansluitkit-verify"
-REFUSED = ("refused-foreign-authority", "refused-wrong-oin")
+REFUSED = ("refused-foreign-authority", "refused-wrong-oin", "refused-revoked")
 PING_SECONDS = 75  # an adapter waits for connection, answer and Pong
 
 
@@ -70,7 +70,7 @@ def rest(site: Site, connection: Connection) -> Rest:
 def ping(rest: Rest, connection: Connection) -> Callable[[Host], tuple[str, str]]:
     """Have an adapter ping the other side, once per run; returns the hop that failed and why, both empty for a Pong."""
     done: dict[str, tuple[str, str]] = {}
-    own, other = (f"urn:osb:oin:{party.oin}" for party in (connection.organisation, connection.partner))
+    own, other = connection.organisation.party_id, connection.partner.party_id
 
     def once(host: Host) -> tuple[str, str]:
         if host.name not in done:

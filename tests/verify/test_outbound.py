@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from aansluitkit.connection import Component, Connection, Host
-from aansluitkit.connection.model import HTTPS_PORT
-from aansluitkit.connection.views import CERTIFICATES
+from aansluitkit.connection.views import CERTIFICATES, CRLS
 from aansluitkit.verification.site import Site, unproved
 
 PATH = "outbound"
@@ -57,12 +56,12 @@ def test_way_out_is_the_firewall(site: Site, connection: Connection, adapter: Ho
 @pytest.mark.check(PATH, "firewall")
 def test_firewall_lets_us_out(site: Site, connection: Connection, adapter: Host) -> None:
     """The firewall lets the adapter's connections to the partner through."""
-    outcome = site.connect(adapter, published(connection), HTTPS_PORT)
+    outcome = site.connect(adapter, published(connection), connection.partner.port)
     if outcome not in ("open", "refused"):
         firewall = connection.host_of(Component.FIREWALL).name
         unproved(
             f"firewall {firewall}: flow ebms-outbound-{adapter.name} is {outcome}: nothing answers {adapter.name} on "
-            f"{published(connection)}:{HTTPS_PORT}",
+            f"{published(connection)}:{connection.partner.port}",
             f"{site.redeploy(firewall)}; if it persists, the partner's firewall does not know "
             f"{connection.outbound_address}",
             connection.contacts.network_operator,
@@ -72,13 +71,13 @@ def test_firewall_lets_us_out(site: Site, connection: Connection, adapter: Host)
 @pytest.mark.check(PATH, "firewall")
 def test_partner_sees_outbound_address(site: Site, connection: Connection, adapter: Host, partner: Host) -> None:
     """The partner sees the outbound address, which is not the inbound one (seed 4.4.2)."""
-    request = {"address": published(connection), "port": HTTPS_PORT}
+    request = {"address": published(connection), "port": connection.partner.port}
     holding = threading.Thread(target=lambda: site.probe(adapter, "peer_seen", **request))
     holding.start()
     seen: list[str] = []
     until = time.monotonic() + SEEN_WITHIN
     while str(connection.outbound_address) not in seen and time.monotonic() < until and holding.is_alive():
-        seen += site.probe(partner, "peers", port=HTTPS_PORT)["peers"]
+        seen += site.probe(partner, "peers", port=connection.partner.port)["peers"]
     holding.join()
     if str(connection.outbound_address) not in seen:
         firewall = connection.host_of(Component.FIREWALL).name
@@ -93,27 +92,28 @@ def test_partner_sees_outbound_address(site: Site, connection: Connection, adapt
 @pytest.mark.check(PATH, "load_balancer")
 def test_partner_listens(site: Site, connection: Connection, adapter: Host) -> None:
     """Something listens at the partner's endpoint."""
-    outcome = site.connect(adapter, published(connection), HTTPS_PORT)
+    outcome = site.connect(adapter, published(connection), connection.partner.port)
     if outcome != "open":
         unproved(
-            f"{connection.partner.name}: {published(connection)}:{HTTPS_PORT} is {outcome}",
+            f"{connection.partner.name}: {published(connection)}:{connection.partner.port} is {outcome}",
             "ask the partner whether its endpoint is up",
             connection.partner.contact,
         )
 
 
-def exchange(site: Site, adapter: Host, **request: Any) -> dict[str, Any]:
-    """One HTTPS exchange from the adapter with the partner's endpoint."""
+def exchange(site: Site, adapter: Host, prefix: str = "", **request: Any) -> dict[str, Any]:
+    """One HTTPS exchange from the adapter with the partner's endpoint; ``prefix`` is of the certificate's name."""
     connection = site.connection
     return site.probe(
         adapter,
         "tls",
         address=published(connection),
-        port=HTTPS_PORT,
+        port=connection.partner.port,
         name=connection.partner.host_name,
         trust=f"{CERTIFICATES}/trust.pem",
-        certificate=f"{CERTIFICATES}/certificate.pem",
-        key=f"{CERTIFICATES}/key.pem",
+        crls=CRLS if connection.crl_addresses else None,
+        certificate=f"{CERTIFICATES}/{prefix}certificate.pem",
+        key=f"{CERTIFICATES}/{prefix}key.pem",
         path=connection.partner.path,
         **request,
     )
@@ -141,6 +141,20 @@ def test_our_certificate_is_accepted(site: Site, connection: Connection, adapter
             f"see {CERTIFICATES}/certificate.pem of {adapter.name} (dates, OIN, whole chain below the root), then "
             + site.redeploy(adapter.name),
             connection.contacts.platform_operator,
+        )
+
+
+@pytest.mark.check(PATH, "tls_client")
+def test_next_certificate_is_accepted(site: Site, connection: Connection, adapter: Host) -> None:
+    """The partner accepts the certificate that the node will show after a renewal, where one is under way."""
+    if site.run(adapter, "test -e %s", f"{CERTIFICATES}/next-certificate.pem").rc != 0:
+        return
+    answer = exchange(site, adapter, "next-")
+    if answer["layer"] != "http":
+        unproved(
+            f"next certificate of {adapter.name}: {connection.partner.name} refuses it: {answer['error']}",
+            "do not use it yet: the partner has to trust its root and to know its CRLs first (docs/rotate.md)",
+            connection.partner.contact,
         )
 
 

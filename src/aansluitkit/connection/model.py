@@ -8,7 +8,7 @@ to whom.
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -30,6 +30,8 @@ from aansluitkit.connection.identifiers import Fqdn, Oin, check_fqdn, check_oin
 from aansluitkit.connection.place import OpenStack, Place
 
 OIN_TYPE = "urn:osb:oin"  # Koppelvlakstandaard ebMS2 chapter 5, PartyId
+EXTERNAL = "external"  # the zone of the partner, and of everything that lies in no zone
+HTTP_PORT = 80  # of CRLs, which prove themselves by their signature
 HTTPS_PORT = 443  # Digikoppeling Beveiligingsstandaarden TLS005
 
 
@@ -108,7 +110,7 @@ class Component(StrEnum):
     MANAGEMENT = "management"
 
 
-def _check_endpoint(value: str) -> str:
+def _check_url(value: str) -> str:
     try:
         parts = urlsplit(value)
     except ValueError as error:
@@ -116,16 +118,30 @@ def _check_endpoint(value: str) -> str:
     if parts.scheme != "https":
         raise ValueError(f"'{value}' is not https; Digikoppeling allows HTTPS alone (TLS001): write https://…")
     try:
-        port = parts.port
+        parts.port  # noqa: B018 - raises when it is none
     except ValueError as error:
         raise ValueError(f"'{value}' has no valid port: leave the port out, it is {HTTPS_PORT}") from error
-    if port not in (None, HTTPS_PORT):
-        raise ValueError(f"'{value}' names port {port}; Digikoppeling demands {HTTPS_PORT} (TLS005): leave it out")
     if parts.username or parts.query or parts.fragment:
         raise ValueError(f"'{value}' holds more than host and path: write https://host/path")
     check_fqdn(parts.hostname or "")
     if len(parts.path) < 2:
         raise ValueError(f"'{value}' has no path: add the adapter's, such as /ebms")
+    return value
+
+
+def port_of(endpoint: str) -> int:
+    """The port that ``endpoint`` names, or the one of HTTPS."""
+    return urlsplit(endpoint).port or HTTPS_PORT
+
+
+def other_port(endpoint: str) -> str:
+    """The sentence on an ``endpoint`` that names another port than TLS005 allows."""
+    return f"'{endpoint}' names port {port_of(endpoint)}; Digikoppeling demands {HTTPS_PORT} (TLS005): leave it out"
+
+
+def _check_endpoint(value: str) -> str:
+    if port_of(_check_url(value)) != HTTPS_PORT:
+        raise ValueError(other_port(value))
     return value
 
 
@@ -144,6 +160,7 @@ def _text(pattern: str, what: str) -> AfterValidator:
 Word = Annotated[str, _text(r"\S+", "a word without spaces")]
 Name = Annotated[str, _text(r"[a-z0-9][a-z0-9-]{0,62}", "a name of at most 63 small letters, digits and -")]
 Endpoint = Annotated[str, AfterValidator(_check_endpoint)]
+PartnerEndpoint = Annotated[str, AfterValidator(_check_url)]  # its port is judged by the rules
 Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
 Reason = Annotated[str, Field(min_length=10)]
 
@@ -188,6 +205,11 @@ class Organisation(Model):
     name: Annotated[str, Field(min_length=1)]
     oin: Oin
 
+    @property
+    def party_id(self) -> str:
+        """Its PartyId as REST has it: ``type:value``."""
+        return f"{OIN_TYPE}:{self.oin}"
+
 
 class Partner(Model):
     """The other side. Its inbound and outbound addresses differ as a rule (seed 4.4.2); each is one or a network."""
@@ -196,7 +218,7 @@ class Partner(Model):
     # The Compliancevoorziening has a type and number of its own (urn:cv:oin); everyone else an OIN.
     party_id_type: Word = OIN_TYPE
     oin: str
-    endpoint: Endpoint
+    endpoint: PartnerEndpoint
     inbound_addresses: Annotated[tuple[Range, ...], Field(min_length=1)]
     outbound_addresses: Annotated[tuple[Range, ...], Field(min_length=1)]
     contact: Contact
@@ -209,6 +231,16 @@ class Partner(Model):
         if not value.isalnum():
             raise ValueError(f"'{value}' holds more than letters and digits: write the partner's number")
         return value
+
+    @property
+    def party_id(self) -> str:
+        """Its PartyId as REST has it: ``type:value``."""
+        return f"{self.party_id_type}:{self.oin}"
+
+    @property
+    def port(self) -> int:
+        """Port of the endpoint."""
+        return port_of(self.endpoint)
 
     @property
     def address(self) -> IPv4Address:
@@ -258,10 +290,14 @@ class ServiceAction(Model):
 
 
 class Service(Model):
-    """The service of the CPA; MijnOverheid gives its identification after application (seed 4.3.4)."""
+    """A service of the CPA; MijnOverheid gives its identification after application (seed 4.3.4).
+
+    Two of one name and different type are two services (CPP/CPA 2.0 section 8.4.9), each with a profile of its own.
+    """
 
     type: Word = "urn:osb:services"
     name: Word
+    profile: Profile = Profile.RELIABLE
     actions: Annotated[tuple[ServiceAction, ...], Field(min_length=1)]
 
 
@@ -273,16 +309,38 @@ class Retries(Model):
     persist_duration: Annotated[timedelta, Field(gt=timedelta(0))] = timedelta(hours=27)
 
 
+class Roles(Model):
+    """What the CPA calls the parties' roles: one for each party (KV ch. 5, Role); these are MijnOverheid's."""
+
+    requester: Word = "SR"
+    provider: Word = "SP"
+
+
 class CpaParameters(Model):
     """What the CPA says beyond parties, endpoints and certificates."""
 
     id: Annotated[str, _text(r"[A-Za-z0-9$_.-]{1,255}", "at most 255 letters, digits, $, _, . and -")]
     start: AwareDatetime
     end: AwareDatetime
-    profile: Profile = Profile.RELIABLE
+    roles: Roles = Roles()
     sync_reply: bool = False
-    service: Service
+    services: Annotated[tuple[Service, ...], Field(min_length=1)]
     retries: Retries = Retries()
+
+    @property
+    def profiles(self) -> tuple[Profile, ...]:
+        """The profiles of the services, each once."""
+        return tuple(dict.fromkeys(service.profile for service in self.services))
+
+    @property
+    def reliable(self) -> bool:
+        """Whether any service is, so that retries mean something."""
+        return any(profile.reliable for profile in self.profiles)
+
+    @property
+    def signals(self) -> Profile:
+        """The profile of the default channel: the one with the highest security (BP ch. 3, Default Message Channel)."""
+        return max(self.profiles, key=lambda profile: (profile.encrypted, profile.signed))
 
     def valid_at(self, moment: datetime) -> bool:
         """Whether ``moment`` lies between start and end."""
@@ -294,6 +352,31 @@ class Certificates(Model):
 
     organisation: Path
     partner: Path
+
+
+def _check_sha256(value: object) -> str:
+    digits = str(value).replace(":", "").replace(" ", "").lower()
+    if re.fullmatch("[0-9a-f]{64}", digits) is None:
+        raise ValueError(f"'{value}' is no SHA-256 fingerprint: write its 64 hexadecimal digits, between quotes")
+    return digits
+
+
+class TrustedRoot(Model):
+    """A root that certificates may end in: PKIoverheid publishes its fingerprint, and when it ends."""
+
+    name: Annotated[str, Field(min_length=1)]
+    sha256: Annotated[str, BeforeValidator(_check_sha256)]
+    ends: date | None = None
+
+
+class Trust(Model):
+    """Whom this connection trusts: exactly these roots, several while one generation takes over from the other.
+
+    ``folder`` has the certificates of authorities, roots and intermediates, as PKIoverheid publishes them.
+    """
+
+    folder: Path
+    roots: Annotated[dict[str, TrustedRoot], Field(min_length=1)]
 
 
 class ExtraFlow(Model):
@@ -340,13 +423,21 @@ class Connection(Model):
     zones: Annotated[dict[ZoneName, Zone], Field(min_length=2)]
     hosts: Annotated[dict[str, Host], Field(min_length=1)]
     certificates: Certificates
+    # Where the CRLs of both parties' chains are served (BEV PKI004): one address or a network each.
+    crl_addresses: tuple[Range, ...] = ()
     test_certificates_allowed: TestCertificates | None = None
+    trust: Trust | None = None
     # The afzenderID that Logius sends after application (seed 4.3.4); the Service-ID is the CPA's service name.
     sender_id: Word | None = None
     cpa: CpaParameters
     ports: Ports = Ports()
     extra_flows: tuple[ExtraFlow, ...] = ()
     openstack: OpenStack | None = None
+
+    @property
+    def full_name(self) -> str:
+        """``<name>.<environment>``: what nothing else is called, in Pulumi's stacks, in logs and in tables."""
+        return f"{self.name}.{self.environment}"
 
     @property
     def place(self) -> Place:
@@ -374,6 +465,11 @@ class Connection(Model):
     def path(self) -> str:
         """Path of the endpoint."""
         return urlsplit(self.endpoint).path
+
+    @property
+    def crl_host_name(self) -> Fqdn:
+        """Where the lab's authorities publish their CRLs; elsewhere the certificates alone say so."""
+        return f"crl.{self.partner.host_name.partition('.')[2]}"
 
     def hosts_of(self, component: Component) -> list[Host]:
         """The hosts of ``component``, in the inventory's order."""

@@ -7,19 +7,31 @@ from datetime import timedelta
 from ipaddress import IPv4Network
 from itertools import combinations
 
+from aansluitkit.connection.flows import PARTNER, SSH_PORT, flows_of
 from aansluitkit.connection.identifiers import TEST_PREFIX, check_hrn, doubt_oin
-from aansluitkit.connection.model import HTTPS_PORT, OIN_TYPE, Component, Connection, Environment, Host, Kind, Network
+from aansluitkit.connection.model import (
+    EXTERNAL,
+    HTTPS_PORT,
+    OIN_TYPE,
+    Component,
+    Connection,
+    Environment,
+    Host,
+    Kind,
+    Network,
+    other_port,
+)
 from aansluitkit.connection.place_rules import PLACE_RULES
 
 Finding = tuple[str, str]  # dotted path below connection_, sentence
 Rule = Callable[[Connection], Iterator[Finding]]
 
-EXTERNAL = "external"
 TESTING = (Environment.LAB, Environment.COMPLIANCE)
 CHAIN = (Environment.PREPROD, Environment.PRODUCTION)
 DOCUMENTATION = tuple(IPv4Network(text) for text in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24"))  # RFC 5737
 EXAMPLE_NAMES = (".example", ".test", ".invalid", ".localhost", ".example.com", ".example.net", ".example.org")
 WIDEST_RANGE = 16  # bits of prefix
+WIDEST_ZONE = 8
 SHORTEST_RETRYING = timedelta(days=1)
 ONE_OF = (Component.FIREWALL, Component.NAME_SERVER, Component.LOAD_BALANCER, Component.DATABASE)
 
@@ -84,6 +96,17 @@ def zones_are_disjoint(connection: Connection) -> Iterator[Finding]:
             yield (
                 f"zones.{second}.network",
                 f"{other.network} overlaps {one.network} of zone '{first}': give each zone a network of its own",
+            )
+
+
+def zones_are_no_world(connection: Connection) -> Iterator[Finding]:
+    """A zone is a network of our own; the widest that is anybody's own is a /8 (RFC 1918)."""
+    for name, zone in connection.zones.items():
+        if zone.network.prefixlen < WIDEST_ZONE:
+            yield (
+                f"zones.{name}.network",
+                f"{zone.network} is {zone.network.num_addresses} addresses, so others count as our own; no network is "
+                f"wider than /{WIDEST_ZONE} (RFC 1918): write the zone's own network",
             )
 
 
@@ -194,14 +217,13 @@ def cpa_dates(connection: Connection) -> Iterator[Finding]:
 def retries_belong_to_profile(connection: Connection) -> Iterator[Finding]:
     """Only a reliable profile repeats and acknowledges (KV ch. 2, 3 and 5)."""
     cpa = connection.cpa
-    if cpa.profile.reliable:
-        return
-    if "retries" in cpa.model_fields_set:
-        yield "cpa.retries", f"profile '{cpa.profile}' is best effort, which has no retries (KV ch. 5): remove them"
-    if cpa.sync_reply:
+    named = ", ".join(f"'{profile}'" for profile in cpa.profiles if not profile.reliable)
+    if "retries" in cpa.model_fields_set and not cpa.reliable:
+        yield "cpa.retries", f"profile {named} is best effort, which has no retries (KV ch. 5): remove them"
+    if cpa.sync_reply and named:
         yield (
             "cpa.sync_reply",
-            f"profile '{cpa.profile}' is best effort, which has no synchronous signals (KV ch. 3): remove it",
+            f"profile {named} is best effort, which has no synchronous signals (KV ch. 3): remove it",
         )
 
 
@@ -209,7 +231,7 @@ def retrying_outlasts_a_night(connection: Connection) -> Iterator[Finding]:
     """Retrying survives a prolonged outage, which may be mended the next working day alone (KV ch. 5)."""
     retries = connection.cpa.retries
     window = (1 + retries.count) * retries.interval
-    if connection.environment in CHAIN and connection.cpa.profile.reliable and window < SHORTEST_RETRYING:
+    if connection.environment in CHAIN and connection.cpa.reliable and window < SHORTEST_RETRYING:
         yield (
             "cpa.retries",
             f"(1 + {retries.count}) x {retries.interval} = {window} of retrying does not outlast an outage (KV ch. 5; "
@@ -218,12 +240,43 @@ def retrying_outlasts_a_night(connection: Connection) -> Iterator[Finding]:
 
 
 def service_actions_once(connection: Connection) -> Iterator[Finding]:
-    """An action of the service is sent by one of the parties (CPP/CPA 2.0 section 8.4)."""
-    seen: set[tuple[str, str]] = set()
-    for index, action in enumerate(connection.cpa.service.actions):
-        if (action.name, action.sender) in seen:
-            yield f"cpa.service.actions.{index}.name", f"'{action.name}' by {action.sender} stands twice: keep one"
-        seen.add((action.name, action.sender))
+    """An action of a service is sent by one of the parties (CPP/CPA 2.0 section 8.4)."""
+    for number, service in enumerate(connection.cpa.services):
+        seen: set[tuple[str, str]] = set()
+        for index, action in enumerate(service.actions):
+            if (action.name, action.sender) in seen:
+                path = f"cpa.services.{number}.actions.{index}.name"
+                yield path, f"'{action.name}' by {action.sender} stands twice: keep one"
+            seen.add((action.name, action.sender))
+
+
+def services_differ(connection: Connection) -> Iterator[Finding]:
+    """A service is known by its type and name together (CPP/CPA 2.0 section 8.4.9)."""
+    seen = set()
+    for index, service in enumerate(connection.cpa.services):
+        if (service.type, service.name) in seen:
+            yield f"cpa.services.{index}.name", f"'{service.name}' of type {service.type} stands twice: keep one"
+        seen.add((service.type, service.name))
+
+
+def acknowledgments_are_of_one_kind(connection: Connection) -> Iterator[Finding]:
+    """All acknowledgments go over the one default channel, signed or not (KV ch. 6, Deployment; BP ch. 3)."""
+    reliable = [profile for profile in connection.cpa.profiles if profile.reliable]
+    odd = next((profile for profile in reliable if profile.signed is not reliable[0].signed), None)
+    if odd and connection.environment in CHAIN:
+        index = next(index for index, service in enumerate(connection.cpa.services) if service.profile is odd)
+        yield (
+            f"cpa.services.{index}.profile",
+            f"'{odd}' and '{reliable[0]}' acknowledge differently, and the parties have one channel for it (KV ch. 6): "
+            "give the services of the other profile a CPA of their own",
+        )
+
+
+def partner_listens_on_443(connection: Connection) -> Iterator[Finding]:
+    """HTTPS is on port 443 (TLS005); a Compliancevoorziening that somebody runs from its image may be elsewhere."""
+    partner = connection.partner
+    if partner.port != HTTPS_PORT and connection.environment is not Environment.COMPLIANCE:
+        yield "partner.endpoint", other_port(partner.endpoint)
 
 
 def identifiers_of_logius_are_known(connection: Connection) -> Iterator[Finding]:
@@ -271,6 +324,16 @@ def _partner_ranges(connection: Connection) -> Iterator[tuple[str, IPv4Network]]
     for field in ("inbound_addresses", "outbound_addresses"):
         for index, network in enumerate(getattr(connection.partner, field)):
             yield f"partner.{field}.{index}", network
+
+
+def crls_can_be_fetched(connection: Connection) -> Iterator[Finding]:
+    """A certificate counts when it is known not to be revoked: the CRLs must be reachable (BEV PKI003, PKI004)."""
+    if connection.environment in CHAIN and not connection.crl_addresses:
+        yield (
+            "crl_addresses",
+            "is not set; adapters fetch the CRLs of both parties' chains, and the firewall has to let them (BEV "
+            "PKI004): write the addresses of the hosts that the certificates name, such as [10.1.2.3]",
+        )
 
 
 def no_documentation_addresses(connection: Connection) -> Iterator[Finding]:
@@ -346,10 +409,13 @@ def partner_stands_outside(connection: Connection) -> Iterator[Finding]:
 
 
 def names_are_unambiguous(connection: Connection) -> Iterator[Finding]:
-    """A flow names a host or a zone, so no host has a zone's name."""
+    """A flow names a host or a zone, or the partner outside, so no two of them have the same name."""
     for name in connection.hosts:
         if name in connection.zones:
             yield f"hosts.{name}", f"host '{name}' has the name of a zone, so flows can't tell them apart: rename it"
+    for path in (f"hosts.{PARTNER}", f"zones.{PARTNER}"):
+        if PARTNER in (connection.hosts if path.startswith("hosts") else connection.zones):
+            yield path, f"'{PARTNER}' is what flows call the other side, whose addresses are others: rename it"
 
 
 def _listening(connection: Connection, host: Host) -> Iterator[tuple[str, int]]:
@@ -387,14 +453,17 @@ def ports_once_per_host(connection: Connection) -> Iterator[Finding]:
 
 
 def nothing_outside_reaches_management(connection: Connection) -> Iterator[Finding]:
-    """No flow runs from the external zone into the management zone (seed 4.4.3: authorised systems alone)."""
+    """No flow runs from outside to what manages, nor to SSH of a host (seed 4.4.3: authorised systems alone)."""
     managers = {host.name for host in connection.hosts_of(Component.MANAGEMENT)}
     inner = {Component.MANAGEMENT.value, *managers}
     inner |= {name for name, host in connection.hosts.items() if host.zone == Component.MANAGEMENT.value}
     outer = {EXTERNAL, *(name for name, host in connection.hosts.items() if host.zone == EXTERNAL)}
-    outer -= {host.name for host in connection.hosts_of(Component.FIREWALL)}
+    firewalls = {host.name for host in connection.hosts_of(Component.FIREWALL)}
+    outer -= firewalls
+    inner |= firewalls
     for index, flow in enumerate(connection.extra_flows):
-        if flow.source in outer and flow.destination in inner:
+        manages = flow.destination in inner or (flow.port == SSH_PORT and flow.destination not in outer)
+        if flow.source in outer and manages:
             yield (
                 f"extra_flows.{index}.destination",
                 f"a flow from '{flow.source}' to '{flow.destination}' opens management to the outside (seed 4.4.3): "
@@ -403,10 +472,17 @@ def nothing_outside_reaches_management(connection: Connection) -> Iterator[Findi
 
 
 def extra_flows_once(connection: Connection) -> Iterator[Finding]:
-    """A flow is declared once, and leads somewhere."""
+    """A flow is declared once, leads somewhere, and does not follow from the topology already."""
     seen: set[tuple[str, str, str, int]] = set()
+    derived = _derived(connection)
     for index, flow in enumerate(connection.extra_flows):
         key = (flow.source, flow.destination, flow.protocol, flow.port)
+        if key in derived:
+            yield (
+                f"extra_flows.{index}",
+                f"{flow.source} to {flow.destination}, {flow.protocol} {flow.port}, is there without being declared "
+                f"({derived[key]}): remove it",
+            )
         if key in seen:
             yield (
                 f"extra_flows.{index}",
@@ -415,6 +491,14 @@ def extra_flows_once(connection: Connection) -> Iterator[Finding]:
         if flow.source == flow.destination:
             yield f"extra_flows.{index}.destination", f"'{flow.destination}' is the source as well: name another"
         seen.add(key)
+
+
+def _derived(connection: Connection) -> dict[tuple[str, str, str, int], str]:
+    """The flows that follow from the topology, as far as its components are there, with their reasons."""
+    if next(components_are_present(connection), None):
+        return {}
+    flows = flows_of(connection.model_copy(update={"extra_flows": ()}))
+    return {(flow.source, flow.destination, flow.protocol, flow.port): flow.reason for flow in flows}
 
 
 def management_is_there(connection: Connection) -> Iterator[Finding]:
@@ -437,7 +521,7 @@ def persist_duration_covers_retries(connection: Connection) -> Iterator[Finding]
     """A message is kept as long as it may be repeated (KV ch. 5: at least (1+Retries) x RetryInterval)."""
     retries = connection.cpa.retries
     window = (1 + retries.count) * retries.interval
-    if connection.cpa.profile.reliable and retries.persist_duration < window:
+    if connection.cpa.reliable and retries.persist_duration < window:
         yield (
             "cpa.retries.persist_duration",
             f"{retries.persist_duration} is shorter than (1 + {retries.count}) x {retries.interval} = {window} "
@@ -467,6 +551,7 @@ RULES: tuple[Rule, ...] = (
     identifiers_of_logius_are_known,
     parties_differ,
     zones_are_disjoint,
+    zones_are_no_world,
     external_zone_exists,
     hosts_stand_in_their_zones,
     single_homed,
@@ -478,8 +563,10 @@ RULES: tuple[Rule, ...] = (
     own_addresses_are_external,
     endpoint_names_differ,
     endpoint_has_a_domain,
+    partner_listens_on_443,
     addresses_are_unicast,
     addresses_fit_network,
+    crls_can_be_fetched,
     no_documentation_addresses,
     no_example_names,
     partner_ranges_are_narrow,
@@ -487,7 +574,9 @@ RULES: tuple[Rule, ...] = (
     names_are_unambiguous,
     ports_once_per_host,
     cpa_dates,
+    services_differ,
     service_actions_once,
+    acknowledgments_are_of_one_kind,
     retries_belong_to_profile,
     retrying_outlasts_a_night,
     persist_duration_covers_retries,

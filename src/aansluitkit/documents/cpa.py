@@ -59,17 +59,16 @@ class PartyCertificate:
 
 @dataclass(frozen=True)
 class Party:
-    """One PartyInfo: ``code`` is the role, SR for the requester or SP for the provider (seed 4.4.4)."""
+    """One PartyInfo: ``code`` is SR for the requester or SP for the provider (seed 4.4.4), and begins its ids."""
 
     code: str
     other: str
+    role: str
     name: str
     oin: str
     party_id_type: str
     endpoint: str
     certificate: PartyCertificate
-    sends: tuple[str, ...]
-    receives: tuple[str, ...]
 
 
 def render_cpa(connection: Connection) -> str:
@@ -85,9 +84,9 @@ def render_cpa(connection: Connection) -> str:
         id=cpa.id,
         start=_moment(cpa.start),
         end=_moment(cpa.end),
-        service=cpa.service,
-        profile=cpa.profile,
-        security=_security(cpa.profile),
+        services=cpa.services,
+        channels={profile: _channel(profile) for profile in cpa.profiles},
+        signals=cpa.signals,
         sync_reply_mode="mshSignalsOnly" if cpa.sync_reply else "none",
         retries={
             "count": retries.count,
@@ -107,7 +106,7 @@ def render_consumerspecificatie(connection: Connection) -> str:
     return render("consumerspecificatie.xml.j2", requester=_parties(connection)[0])
 
 
-def _security(profile: Profile) -> dict[str, str]:
+def _channel(profile: Profile) -> dict[str, str]:
     """The CPA's words for ``profile`` (facts of KV ch. 5 and BP ch. 3)."""
     return {
         "reliable": "always" if profile.reliable else "never",
@@ -119,30 +118,25 @@ def _security(profile: Profile) -> dict[str, str]:
 
 
 def _parties(connection: Connection) -> tuple[Party, Party]:
-    actions = connection.cpa.service.actions
-    ours = tuple(action.name for action in actions if action.sender == REQUESTER)
-    theirs = tuple(action.name for action in actions if action.sender == PROVIDER)
     requester = Party(
         code=REQUESTER,
         other=PROVIDER,
+        role=connection.cpa.roles.requester,
         name=connection.organisation.name,
         oin=connection.organisation.oin,
         party_id_type=OIN_TYPE,
         endpoint=connection.endpoint,
         certificate=PartyCertificate.read(connection.certificates.organisation),
-        sends=ours,
-        receives=theirs,
     )
     provider = Party(
         code=PROVIDER,
         other=REQUESTER,
+        role=connection.cpa.roles.provider,
         name=connection.partner.name,
         oin=connection.partner.oin,
         party_id_type=connection.partner.party_id_type,
         endpoint=connection.partner.endpoint,
         certificate=PartyCertificate.read(connection.certificates.partner),
-        sends=theirs,
-        receives=ours,
     )
     return requester, provider
 

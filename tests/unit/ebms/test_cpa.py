@@ -19,6 +19,8 @@ from aansluitkit.ebms.errors import MalformedError, SecurityFailure
 from aansluitkit.ebms.message import compose
 from aansluitkit.ebms.security import check_algorithms
 
+from ..conftest import agreed
+
 Render = Callable[..., str]
 
 
@@ -27,8 +29,7 @@ def render(connection: Connection) -> Render:
     """The CPA document of a profile."""
 
     def rendered(profile: Profile = Profile.RELIABLE_ENCRYPTED, **changes: Any) -> str:
-        agreed = connection.cpa.model_copy(update={"profile": profile, **changes})
-        return render_cpa(connection.model_copy(update={"cpa": agreed}))
+        return render_cpa(agreed(connection, profile, **changes))
 
     return rendered
 
@@ -97,54 +98,21 @@ def test_the_terms_of_a_message_are_found_by_all_of_its_header(cpa: Cpa) -> None
         assert cpa.terms_of(replace(header, **change)) is None, change  # type: ignore[arg-type]
 
 
-def echo(render: Render, kinds: dict[str, Profile]) -> str:
-    """A CPA as the Compliancevoorziening has: one service of the same name for each profile, told apart by type."""
-    document = render()
-    blocks = []
-    for kind, profile in kinds.items():
-        other = render(profile)
-        for code in ("SR", "SP"):
-            for name in ("message_channel", "message_exchange"):
-                other = other.replace(f'"{code}_{name}"', f'"{code}_{name}_{kind}"')
-            other = other.replace(f">{code}_message_channel<", f">{code}_message_channel_{kind}<")
-            other = re.sub(rf"\b({code}_[SR]_\w+)", rf"\1_{kind}", other)
-        other = re.sub(
-            r'<tns:Service tns:type="[^"]*">[^<]*', f'<tns:Service tns:type="urn:cv:{kind}">EchoService$1.0', other
-        )
-        blocks.append(re.findall(r"(?s)<tns:PartyInfo.*?</tns:PartyInfo>", other))
-    for party, info in enumerate(re.findall(r"(?s)<tns:PartyInfo.*?</tns:PartyInfo>", document)):
-        whole = info
-        for element, wanted in (
-            ("CollaborationRole", r""),
-            ("DeliveryChannel", "_message_"),
-            ("DocExchange", "_message_"),
-        ):
-            pattern = (
-                rf"(?s)<tns:{element}(?: [^>]*{wanted}[^>]*)?>.*?</tns:{element}>"
-                if wanted
-                else rf"(?s)<tns:{element}>.*?</tns:{element}>"
-            )
-            found = [block for infos in blocks for block in re.findall(pattern, infos[party]) if wanted in block]
-            whole = whole.replace(
-                next(block for block in re.findall(pattern, whole) if wanted in block), "".join(found)
-            )
-        document = document.replace(info, whole)
-    return document
-
-
-def test_six_services_of_one_name_are_told_apart_by_type(render: Render) -> None:
-    kinds = {profile.value.removeprefix("osb-"): profile for profile in Profile}
-    cpa = read_cpa(echo(render, kinds).encode())
-    action = cpa.terms[0].action
-    for kind, profile in kinds.items():
-        terms = cpa.sending(None, None, Service("EchoService$1.0", f"urn:cv:{kind}"), action)
+def test_six_services_of_one_name_are_told_apart_by_type(connection: Connection) -> None:
+    """As in the Compliancevoorziening's CPA: a service of the same name for each profile."""
+    first = connection.cpa.services[0]
+    services = tuple(first.model_copy(update={"type": f"urn:cv:{profile}", "profile": profile}) for profile in Profile)
+    cpa = read_cpa(render_cpa(agreed(connection, services=services)).encode())
+    for profile in Profile:
+        terms = cpa.sending(None, None, Service(first.name, f"urn:cv:{profile}"), first.actions[0].name)
         assert terms is not None
         assert terms.channel.ack_requested is profile.reliable
         assert (terms.channel.signature is not None, terms.channel.encryption is not None) == (
             profile.signed,
             profile.encrypted,
         )
-    assert cpa.sending(None, None, Service("EchoService$1.0"), action) is None
+    assert cpa.sending(None, None, Service(first.name), first.actions[0].name) is None
+    assert cpa.parties[0].signals.signature is not None
 
 
 def test_stale_values_of_real_agreements_are_read(render: Render) -> None:
@@ -214,7 +182,7 @@ def test_durations(written: str, interval: timedelta, render: Render) -> None:
         (r"<ds:X509Certificate>", "<ds:X509Certificate>AAAA", "no X.509"),
         (r"<ds:X509Certificate>", "<ds:X509Certificate>*", "no X.509"),
         (r"<tns:OtherPartyActionBinding>S", "<tns:OtherPartyActionBinding>X", "does not receive"),
-        (r"SR_message_channel<", "SP_message_channel<", "DeliveryChannel 'SP_message_channel'"),
+        (r"SR_osb-rm-e_channel<", "SP_osb-rm-e_channel<", "DeliveryChannel 'SP_osb-rm-e_channel'"),
         (r"<tns:MessagingCharacteristics[^>]*>", "", "lacks MessagingCharacteristics"),
         (r"<tns:BusinessTransactionCharacteristics[^>]*>", "", "lacks BusinessTransactionCharacteristics"),
         (r"<tns:Role [^>]*>", "", "lacks its Role"),

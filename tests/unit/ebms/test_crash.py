@@ -233,7 +233,7 @@ def test_killed_nodes_lose_nothing_and_double_nothing(sides: tuple[Side, Side], 
     over = threading.Event()
     given: list[str] = []
     taken: Counter[str] = Counter()
-    domain = "adapter-1.test"
+    domain, service = "adapter-1.test", connection.cpa.services[0]
 
     def send(channel: str) -> None:
         for number in itertools.count():
@@ -246,7 +246,7 @@ def test_killed_nodes_lose_nothing_and_double_nothing(sides: tuple[Side, Side], 
                 cpa_id=channel,
                 from_party_id=f"urn:osb:oin:{connection.organisation.oin}",
                 from_role="SR",
-                service=f"{connection.cpa.service.type}:{connection.cpa.service.name}",
+                service=f"{service.type}:{service.name}",
                 action="zaakbericht",
                 message_id=identity,
             )

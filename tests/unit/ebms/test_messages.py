@@ -58,7 +58,7 @@ def load(pair: Pair, identity: str, **changes: Any) -> str:
 
 def asked(pair: Pair, cpa: str, *payloads: bytes, sender: str = "ours", **given: Any) -> MessageRequest:
     ours = sender == "ours"
-    service = pair.connection.cpa.service
+    service = pair.connection.cpa.services[0]
     properties = MessageRequestProperties(
         cpa_id=cpa,
         from_party_id=pair.our_id if ours else pair.their_id,

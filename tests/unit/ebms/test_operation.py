@@ -15,6 +15,7 @@ from urllib.parse import quote
 import pytest
 from ebms_adapter_client.models import MessageFilter, URLMapping
 
+from aansluitkit.connection import Profile
 from aansluitkit.ebms.logs import JsonLines
 from aansluitkit.ebms.message import build, fault_reason, read_message
 from aansluitkit.ebms.store import CertificateMapping
@@ -155,7 +156,7 @@ def test_two_nodes_send_each_message_once(
     pair: Pair, loop: Loop, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "aansluitkit")
-    profile = type(pair.connection.cpa.profile)("osb-be")
+    profile = Profile.BEST_EFFORT
     cpa = load(pair, "two-nodes", profile=profile)
     database = f"sqlite:///{tmp_path}/shared.db"
     nodes = [

@@ -25,7 +25,7 @@ BLANKS = {
     "connection_certificates.organisation",
     "connection_certificates.partner",
     "connection_sender_id",
-    "connection_cpa.service.name",
+    "connection_cpa.services.0.name",
 }
 
 
