@@ -236,6 +236,8 @@ def _change(
             return NewAddress(IPv4Network(old), IPv4Network(fresh), on)
         return NewEndpoint(accept_endpoint(str(endpoint)), on)
     except ValueError as error:
+        if address and ":" in address:
+            raise UsageError(f"--address {address}: IPv6 is not supported: write OLD=NEW of IPv4") from error
         if address:
             raise UsageError(f"--address {address}: {error}: write OLD=NEW, such as 10.1.2.3=10.1.2.9") from error
         raise UsageError(f"--endpoint: {error}") from error

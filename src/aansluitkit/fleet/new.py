@@ -20,8 +20,8 @@ from jinja2 import FileSystemLoader, StrictUndefined
 from pydantic import TypeAdapter, ValidationError
 
 from aansluitkit.connection import Environment, Kind
-from aansluitkit.connection.identifiers import check_hrn, check_oin
-from aansluitkit.connection.model import Contacts, Endpoint, Name
+from aansluitkit.connection.identifiers import check_hrn, check_oin, shown
+from aansluitkit.connection.model import Contacts, Endpoint, Name, Title
 from aansluitkit.errors import KitError
 from aansluitkit.fleet.addresses import Place, blank_place, take
 from aansluitkit.fleet.secrets import encrypted_secrets
@@ -32,6 +32,7 @@ LAB = "lab"  # the kit's own, of which a customer's differs in who connects alon
 PATH = "/ebms"  # of an endpoint that is given as a host's name
 CPA_DAYS = 365
 _NAME = TypeAdapter[str](Name)
+_TITLE = TypeAdapter[str](Title)
 _ENDPOINT = TypeAdapter[str](Endpoint)
 
 
@@ -114,11 +115,11 @@ def accept_organisation(value: str) -> str:
     """Return ``value`` when it can be an organisation's name in an inventory.
 
     Raises:
-        ValueError: when it is empty, or Ansible would take it for a template.
+        ValueError: when it is none, or Ansible would take it for a template.
     """
-    if not value.strip() or re.search(r"{[{%#]|[\x00-\x1f]", value):
-        raise ValueError(f"'{value}' can't be an organisation's name: write it as in the OIN register")
-    return value.strip()
+    if re.search(r"{[{%#]", value):
+        raise ValueError(f"'{shown(value)}' can't be an organisation's name: write it as in the OIN register")
+    return _accept(_TITLE, value.strip())
 
 
 def shared_defaults(root: Path, environment: Environment | None = None) -> dict[str, Any]:
