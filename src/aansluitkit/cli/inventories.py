@@ -63,9 +63,14 @@ def _plain(entry: Entry) -> dict[str, Any]:
 
 
 def _show(entries: list[Entry], target: Console) -> None:
+    told = set()  # what stands in a file that many link is said once
     for entry in entries:
         for style, kind in (("red", "problems"), ("yellow", "blanks"), ("yellow", "warnings")):
             for problem in getattr(entry, kind):
+                place = (Path(problem.file).resolve(), problem.line, problem.variable, problem.message)
+                if place in told:
+                    continue
+                told.add(place)
                 target.print(f"[{style}]{kind[:-1]}[/] {escape(str(problem))}", soft_wrap=True)
     table = Table("customer", "environment", "result", "problems", "blanks", box=None, pad_edge=False)
     for entry in entries:

@@ -54,7 +54,9 @@ def _hosts(hosts_file: Path, prefix: str) -> Iterator[tuple[str, tuple[str, ...]
         from ansible.template import Templar  # noqa: PLC0415
         from ansible.vars.manager import VariableManager  # noqa: PLC0415
     except AnsibleError as error:  # Ansible reads its settings when it is imported
-        raise KitError(f"ANSIBLE_CONFIG {os.environ.get('ANSIBLE_CONFIG')}: {_one_line(error)}: mend it or unset it") from error
+        raise KitError(
+            f"ANSIBLE_CONFIG {os.environ.get('ANSIBLE_CONFIG')}: {_one_line(error)}: mend it or unset it"
+        ) from error
 
     class _Loader(DataLoader):  # type: ignore[misc]
         """Passes over the files that Vault encrypted whole: no password is needed to judge an inventory."""

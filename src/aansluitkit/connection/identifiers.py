@@ -98,7 +98,9 @@ def check_fqdn(value: str) -> str:
     name = value.lower().rstrip(".")
     labels = name.split(".")
     if len(labels) < 2 or len(name) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
-        raise ValueError(f"'{shown(value)}' is not a fully qualified domain name: write it whole, such as ebms.organisatie.nl")
+        raise ValueError(
+            f"'{shown(value)}' is not a fully qualified domain name: write it whole, such as ebms.organisatie.nl"
+        )
     if labels[-1].isdigit():
         raise ValueError(f"'{value}' is an address; the certificate names a host: write the host's name")
     return name

@@ -252,7 +252,9 @@ def _model_problem(detail: Any, places: Places) -> Problem:
     elif kind == "value_error":
         message = message.removeprefix("Value error, ")
     else:
-        advice = ADVICE.get(kind, "").format(**detail.get("ctx", {})) or f"{message[0].lower()}{message[1:]}: correct it"
+        advice = (
+            ADVICE.get(kind, "").format(**detail.get("ctx", {})) or f"{message[0].lower()}{message[1:]}: correct it"
+        )
         message = f"'{shown(str(detail['input']))}' is not accepted: {advice}"
     return places.problem(path, message, kind)
 

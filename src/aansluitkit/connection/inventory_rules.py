@@ -79,13 +79,13 @@ def hosts_are_no_groups(inventory: Inventory) -> Found:
 def hosts_have_one_source(inventory: Inventory) -> Found:
     """Ansible takes hosts from every file beside hosts.yml, and runs those that are programs."""
     for path in sorted(inventory.folder.iterdir()):
-        if path.is_file() and path.name != INVENTORY_FILE and not path.name.startswith("."):
-            if not path.name.endswith(_NO_SOURCES):
-                yield (
-                    path.name,
-                    f"stands beside {INVENTORY_FILE}, so Ansible takes hosts from it too: name them in "
-                    f"{INVENTORY_FILE}, and move this file into a folder",
-                )
+        passed_over = path.name.startswith(".") or path.name.endswith(_NO_SOURCES)
+        if path.is_file() and path.name != INVENTORY_FILE and not passed_over:
+            yield (
+                path.name,
+                f"stands beside {INVENTORY_FILE}, so Ansible takes hosts from it too: name them in {INVENTORY_FILE}, "
+                "and move this file into a folder",
+            )
 
 
 def secrets_are_encrypted(inventory: Inventory) -> Found:

@@ -186,7 +186,9 @@ class _HostsFile:
             return
         backwards = next((found for found in _RANGE.finditer(name) if int(found[1]) > int(found[2])), None)
         if backwards:
-            self._refuse(name, f"holds {backwards[0]}], a range of no host at all, for it runs backwards: turn it round")
+            self._refuse(
+                name, f"holds {backwards[0]}], a range of no host at all, for it runs backwards: turn it round"
+            )
         if name not in group.hosts:
             group.hosts.append(name)
         self.hosts.setdefault(name, {}).update(content or {})

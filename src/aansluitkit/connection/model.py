@@ -159,7 +159,9 @@ def _text(pattern: str, what: str) -> AfterValidator:
 
 
 # A name as people write it: it goes into certificates, documents and logs.
-Title = Annotated[str, _text(r"(?=.*\S)[^\x00-\x1f\x7f\u2028\u2029]{1,200}", "a name of 1 to 200 characters on one line")]
+Title = Annotated[
+    str, _text(r"(?=.*\S)[^\x00-\x1f\x7f\u2028\u2029]{1,200}", "a name of 1 to 200 characters on one line")
+]
 Word = Annotated[str, _text(r"\S+", "a word without spaces")]
 Name = Annotated[str, _text(r"[a-z0-9][a-z0-9-]{0,62}", "a name of at most 63 small letters, digits and -")]
 Endpoint = Annotated[str, AfterValidator(_check_endpoint)]
@@ -273,7 +275,12 @@ class Zone(Model):
 class Host(Model):
     """A machine of the inventory: its components and its address in each zone that it stands in."""
 
-    name: Annotated[str, _text(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?", "a name of at most 32 small letters, digits and -, none at its ends")]
+    name: Annotated[
+        str,
+        _text(
+            r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?", "a name of at most 32 small letters, digits and -, none at its ends"
+        ),
+    ]
     components: Annotated[tuple[Component, ...], Field(min_length=1)]
     addresses: Annotated[dict[str, IPv4Address], Field(min_length=1)]
 

@@ -178,10 +178,7 @@ def _files(order: Order, root: Path) -> Iterator[tuple[Path, str]]:
     taken: set[str] = set()
     for environment, endpoint in order.endpoints.items():
         if environment is Environment.LAB:
-            # From the inventory's place to the state of the kit's lab, of which there is one.
-            state = os.path.relpath(STATE, (root / order.name / LAB).resolve())
-            text = templates.get_template("lab.yml.j2").render(endpoint=endpoint, state=state)
-            yield Path(LAB, "group_vars/all/connection.yml"), text
+            yield Path(LAB, "group_vars/all/connection.yml"), _lab(order, root, endpoint)
             continue
         shared = shared_defaults(root, environment)
         place = take(shared, root, taken) or blank_place()
@@ -197,6 +194,19 @@ def _files(order: Order, root: Path) -> Iterator[tuple[Path, str]]:
         yield folder / "hosts.yml", templates.get_template("hosts.yml.j2").render(groups=_groups(environment, place))
         secrets = encrypted_secrets()
         yield folder / "group_vars/all/secrets.yml", templates.get_template("secrets.yml.j2").render(secrets=secrets)
+
+
+def _lab(order: Order, root: Path, endpoint: str) -> str:
+    return (
+        _templates()
+        .get_template("lab.yml.j2")
+        .render(
+            endpoint=endpoint,
+            contacts=Contacts.model_fields,
+            shared=shared_defaults(root),
+            state=os.path.relpath(STATE, (root / order.name / LAB).resolve()),
+        )
+    )
 
 
 def _agreement(order: Order, environment: Environment) -> dict[str, str]:
