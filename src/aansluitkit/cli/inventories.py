@@ -303,13 +303,23 @@ def _show_places(answer: Answer, target: Console) -> None:
         target.print(f"write it in {key} ({count} of them)", markup=False, soft_wrap=True)
 
 
-@app.command(epilog=examples("documents inventories/gemeente-x/preprod --output documents"))
+@app.command(
+    epilog=examples(
+        "documents inventories/gemeente-x/preprod --output documents",
+        "documents inventories/gemeente-x/preprod --output documents --netwerkoverzicht",
+    )
+)
 def documents(
     inventory: Inventory,
     output: Annotated[Path, typer.Option(help="Folder for the documents; made where it is absent.")],
+    *,
+    netwerkoverzicht: Annotated[
+        bool, typer.Option("--netwerkoverzicht", help="Only the netwerkoverzicht, which needs no certificates yet.")
+    ] = False,
 ) -> None:
-    """Write CPA, consumerspecificatie and the topology of an inventory."""
-    from aansluitkit.documents import write_documents  # noqa: PLC0415
+    """Write CPA, consumerspecificatie and the netwerkoverzicht (HTML, PDF and SVG) of an inventory."""
+    from aansluitkit.documents import date_of, write_documents, write_netwerkoverzicht  # noqa: PLC0415
 
-    for path in write_documents(load_connection(inventory), output):
+    make = write_netwerkoverzicht if netwerkoverzicht else write_documents
+    for path in make(load_connection(inventory), output, date_of(inventory)):
         print(path)

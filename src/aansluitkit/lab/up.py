@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from aansluitkit.certificates.pkioverheid import Generation
 from aansluitkit.connection import Connection, Environment, load_connection
 from aansluitkit.connection.ansible_loader import host_variables
 from aansluitkit.connection.loading import load_inventory
@@ -18,7 +19,7 @@ from aansluitkit.errors import InventoryError
 from aansluitkit.lab import image, landscape
 from aansluitkit.lab.ansible import ENVIRONMENT
 from aansluitkit.lab.lock import alone, claim
-from aansluitkit.lab.pki import Generation, make_pki
+from aansluitkit.lab.pki import make_pki
 from aansluitkit.lab.steps import Steps
 from aansluitkit.playbook import play
 from aansluitkit.project import ROOT, STATE
