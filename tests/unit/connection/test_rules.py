@@ -18,7 +18,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from aansluitkit.connection import examine, load_connection, refuse_deployment, refuse_load
 from aansluitkit.connection.identifiers import doubt_oin
 from aansluitkit.connection.model import Connection, Environment
-from aansluitkit.errors import KitError, Problem
+from aansluitkit.errors import InventoryError, KitError, Problem
 
 G4, TRIAL = "2.16.528.1.1003.1.2.44.15.35.11", "2.16.528.1.1003.1.2.41.15.35.11"
 OIN, PARTNER_OIN = "00000001999991000000", "00000004999999001000"
