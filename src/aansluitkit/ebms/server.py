@@ -96,7 +96,7 @@ class Server:
         rules = Rules(settings.domain, ebms.client_identity, Limits(body=ebms.maximum_body_bytes))
         self._handler = Handler(self.store, self._security, replies, rules)
         expires = valid_until(ebms.certificate_file).timestamp()
-        self._metrics = Metrics(self.store.messages, expires)
+        self._metrics = Metrics(self.store, expires)
 
     def _rest_application(self, client: Client) -> web.Application:
         settings = self._settings
