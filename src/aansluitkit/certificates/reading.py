@@ -32,6 +32,8 @@ LARGEST_FILE = 1024 * 1024  # bytes; a chain has some thousands
 VAULT_HEADER = b"$ANSIBLE_VAULT;"
 _BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
 _WIDE = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}  # as Windows saves a text
+_JAVA = (b"\xfe\xed\xfe\xed", b"\xce\xce\xce\xce")  # JKS and JCEKS
+_UNREADABLE = (ValueError, UnsupportedAlgorithm, x509.InvalidVersion)
 _PLEASE = "give what the provider returned, as PEM, DER, PKCS#7 (.p7b, .p7c) or PKCS#12 (.p12, .pfx)"
 
 Passphrase = Callable[[Path], bytes | None]  # asked only when a file needs one; None: there is none
@@ -89,6 +91,10 @@ def read_content(path: Path, content: bytes, passphrase: Passphrase = no_passphr
             f"{path} is encrypted with Ansible Vault, which is read by the playbooks alone: name the request.csr that "
             "lies beside it, which has the same public key"
         )
+    if content.startswith(_JAVA):
+        raise KitError(
+            f"{path} is a Java keystore: convert it with keytool -importkeystore -deststoretype PKCS12, and give that"
+        )
     text = next(
         (content.decode(name, "replace").encode() for mark, name in _WIDE.items() if content[:3].startswith(mark)),
         content,
@@ -122,7 +128,7 @@ def _of_pem(path: Path, text: bytes, passphrase: Passphrase) -> Iterator[Item]:
                 yield x509.load_der_x509_certificate(_body(match[0]))
             elif label in {"PKCS7", "CMS"}:
                 yield from pkcs7.load_der_pkcs7_certificates(_body(match[0]))
-        except (ValueError, UnsupportedAlgorithm) as error:
+        except _UNREADABLE as error:
             raise KitError(f"{path} holds a {label} that can't be read ({_short(error)}): {_PLEASE}") from error
 
 
@@ -155,7 +161,7 @@ def _of_der(path: Path, content: bytes, passphrase: Passphrase) -> Iterator[Item
     for read in readers:
         try:
             yield from read(der)
-        except (ValueError, UnsupportedAlgorithm):
+        except _UNREADABLE:
             continue
         else:
             return

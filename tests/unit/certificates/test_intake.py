@@ -22,13 +22,15 @@ from cryptography.hazmat.primitives.serialization import (
     pkcs12,
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from aansluitkit.certificates import facts
 from aansluitkit.certificates.demands import Party, demands_of
 from aansluitkit.certificates.intake import Examined, Key, examine_contents
 from aansluitkit.certificates.pkioverheid import Generation
-from aansluitkit.certificates.reading import no_passphrase, read_file, read_public_key
+from aansluitkit.certificates.reading import no_passphrase, read_content, read_file, read_public_key
 from aansluitkit.certificates.revocation import Standing, fetcher, offline
 from aansluitkit.cli import app
 from aansluitkit.errors import KitError
@@ -293,6 +295,7 @@ UNREADABLE: dict[str, tuple[bytes, str]] = {
     ),
     "no end": (b"-----BEGIN CERTIFICATE-----\nMIIB\n", "holds no certificate"),
     "vault": (b"$ANSIBLE_VAULT;1.1;AES256\n6162\n", "encrypted with Ansible Vault"),
+    "java": (b"\xfe\xed\xfe\xed\x00\x00\x00\x02", "is a Java keystore: convert it with keytool"),
     "large": (bytes(1024 * 1024 + 1), "has more than"),
 }
 
@@ -304,6 +307,25 @@ def test_unreadable_file(file: Path, name: str) -> None:
         read_file(written(file, content))
     assert str(refused.value).startswith(f"{file} ")
     assert words in str(refused.value)
+
+
+@given(st.data())
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_stands_in_a_file_is_a_sentence(authority: Authority, data: st.DataObject) -> None:
+    """What was bent on its way is read, or refused with its name."""
+    made = authority.leaf()
+    forms = [form(made, authority) for name, form in FORMS.items() if "12" not in name]
+    content = bytearray(data.draw(st.sampled_from([*forms, made.key_pem, b"0" * 40])))
+    for place, value in data.draw(
+        st.lists(st.tuples(st.integers(0, len(content) - 1), st.integers(0, 255)), max_size=4)
+    ):
+        content[place] = value
+    end = data.draw(st.integers(0, len(content)))
+    try:
+        found = read_content(Path("x.pem"), bytes(content[:end]) or b"x", no_passphrase)
+        examine_contents([found], offline)
+    except KitError as error:
+        assert str(error).startswith("x.pem ")
 
 
 def test_file_that_is_not_there(tmp_path: Path) -> None:
