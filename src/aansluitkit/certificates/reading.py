@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
     pkcs12,
 )
 
+from aansluitkit.certificates import facts
 from aansluitkit.errors import KitError
 
 LARGEST_FILE = 1024 * 1024  # bytes; a chain has some thousands
@@ -125,9 +126,9 @@ def _of_pem(path: Path, text: bytes, passphrase: Passphrase) -> Iterator[Item]:
             elif label.endswith("CERTIFICATE REQUEST"):
                 yield x509.load_pem_x509_csr(block)
             elif label.endswith("CERTIFICATE"):
-                yield x509.load_der_x509_certificate(_body(match[0]))
+                yield facts.parsed(x509.load_der_x509_certificate(_body(match[0])))
             elif label in {"PKCS7", "CMS"}:
-                yield from pkcs7.load_der_pkcs7_certificates(_body(match[0]))
+                yield from map(facts.parsed, pkcs7.load_der_pkcs7_certificates(_body(match[0])))
         except _UNREADABLE as error:
             raise KitError(f"{path} holds a {label} that can't be read ({_short(error)}): {_PLEASE}") from error
 
@@ -153,8 +154,8 @@ def _of_der(path: Path, content: bytes, passphrase: Passphrase) -> Iterator[Item
         yield from _of_pkcs12(path, der, passphrase)
         return
     readers: tuple[Callable[[bytes], list[Item]], ...] = (
-        lambda data: [x509.load_der_x509_certificate(data)],
-        lambda data: list(pkcs7.load_der_pkcs7_certificates(data)),
+        lambda data: [facts.parsed(x509.load_der_x509_certificate(data))],
+        lambda data: list(map(facts.parsed, pkcs7.load_der_pkcs7_certificates(data))),
         lambda data: [x509.load_der_x509_csr(data)],
         lambda data: [_private_key(path, data, load_der_private_key, passphrase)],
     )
@@ -195,10 +196,17 @@ def _of_pkcs12(path: Path, der: bytes, passphrase: Passphrase) -> Iterator[Item]
             ) from error
         if store.key:
             yield store.key
-        yield from (entry.certificate for entry in (store.cert, *store.additional_certs) if entry)
+        yield from _stored(path, store)
         return
     what = "needs a passphrase, and none was given" if secret is None else "does not open with the passphrase given"
     raise KitError(f"{path} {what}, or is damaged: give the passphrase that the provider sent with it")
+
+
+def _stored(path: Path, store: pkcs12.PKCS12KeyAndCertificates) -> list[x509.Certificate]:
+    try:
+        return [facts.parsed(entry.certificate) for entry in (store.cert, *store.additional_certs) if entry]
+    except ValueError as error:
+        raise KitError(f"{path} holds a certificate that can't be read ({_short(error)}): {_PLEASE}") from error
 
 
 def _attempts(path: Path, passphrase: Passphrase) -> Iterator[bytes | None]:

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
@@ -85,11 +84,7 @@ def is_no_authority(file: str, certificate: x509.Certificate) -> Sentences:
 
 def is_strong(file: str, certificate: x509.Certificate) -> Sentences:
     """No key or hash that NCSC calls insufficient (TLS guideline 2025-05; BEV TLSCIPH001)."""
-    try:
-        key = certificate.public_key()
-    except (UnsupportedAlgorithm, ValueError):
-        yield f"{file} has a key of a kind that is not known here: order one with RSA {SHORTEST_RSA} bits"
-        return
+    key = certificate.public_key()
     short = (isinstance(key, rsa.RSAPublicKey) and key.key_size < INSUFFICIENT_RSA) or (
         isinstance(key, ec.EllipticCurvePublicKey) and key.key_size < SMALLEST_CURVE
     )
@@ -107,10 +102,7 @@ def is_strong(file: str, certificate: x509.Certificate) -> Sentences:
 
 def is_long_enough(file: str, certificate: x509.Certificate) -> Sentences:
     """RSA keys below 3072 bits are being phased out (NCSC TLS guideline 2025-05; BEV TLSCIPH001)."""
-    try:
-        key = certificate.public_key()
-    except (UnsupportedAlgorithm, ValueError):
-        return  # is_strong says so
+    key = certificate.public_key()
     if isinstance(key, rsa.RSAPublicKey) and key.key_size < SHORTEST_RSA:
         yield (
             f"{file} has an RSA key of {key.key_size} bits; below {SHORTEST_RSA} is being phased out (NCSC 2025-05): "
