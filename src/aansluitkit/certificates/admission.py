@@ -17,11 +17,13 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from aansluitkit.certificates import facts
+from aansluitkit.certificates.chain import build_chain, leaves_of
 from aansluitkit.certificates.demands import Demands, Party
 from aansluitkit.certificates.intake import Examined, Key, examine_contents
 from aansluitkit.certificates.reading import Content, Passphrase, public_bytes, read_content, read_file
 from aansluitkit.certificates.request import KEY, Seal
 from aansluitkit.certificates.revocation import Fetch
+from aansluitkit.certificates.trust import Anchors
 from aansluitkit.errors import KitError
 
 CERTIFICATE, TRUST = "certificate.pem", "trust.pem"
@@ -99,6 +101,7 @@ def admit(files: Sequence[Path], keys: Sequence[Path], demands: dict[Party, Dema
         problems.append("connection_trust is not set: list the roots that this connection trusts (inventories/shared)")
     if problems or anchors is None:
         raise KitError("\n".join(dict.fromkeys(problems)))
+    _refuse_to_drop_the_partner(demands[Party.PARTNER].present, anchors)
     return Admitted(found, candidates[facts.public_key(found.chain.leaf)][0], anchors.roots)
 
 
@@ -162,6 +165,51 @@ def changes_for(admitted: Admitted, folders: Sequence[Path], document: Path, mea
     if _content(document) != admitted.chain_pem:
         contents[document] = admitted.chain_pem
     return Change(contents, stale)
+
+
+def trust_changes(folders: Sequence[Path], demands: dict[Party, Demands]) -> Change:
+    """What has to be written for the sets in ``folders`` to trust exactly the roots that are configured now.
+
+    Raises:
+        KitError: when a root is missing, or the partner's certificate rests on one that is no longer listed.
+    """
+    anchors = demands[Party.ORGANISATION].anchors
+    sets = [folder for folder in folders if (folder / CERTIFICATE).is_file()]
+    if anchors is None or not sets:
+        return Change({}, ())
+    if anchors.problems:
+        raise KitError("\n".join(anchors.problems))
+    if all(_content(folder / TRUST) == _pem(anchors.roots) for folder in sets):
+        return Change({}, ())
+    _refuse_to_drop_the_partner(demands[Party.PARTNER].present, anchors)
+    return Change({folder / TRUST: _pem(anchors.roots) for folder in sets}, ())
+
+
+def _refuse_to_drop_the_partner(path: Path | None, anchors: Anchors) -> None:
+    """Trust first, then send: what the partner shows today stays trusted until it shows another."""
+    if path is None or not path.is_file():
+        return
+    delivered = read_file(path).certificates
+    for leaf in leaves_of(delivered):
+        chain = build_chain(leaf, delivered, anchors.intermediates, (*anchors.roots, *anchors.unlisted))
+        if chain.root in anchors.unlisted:
+            raise KitError(
+                f"{path} ends in root '{facts.subject(chain.root)}', which is none of connection_trust.roots: "
+                "keep it there until the partner shows a certificate of another generation"
+            )
+
+
+def exposed_keys(files: Sequence[Path]) -> list[str]:
+    """A sentence for each of ``files`` that holds a private key which anybody who can read the file has."""
+    sentences = []
+    for file in files:
+        try:
+            keys = read_file(file).keys
+        except KitError:
+            continue  # it needs a passphrase
+        if keys:
+            sentences.append(f"{file} holds the private key as it is; it is kept encrypted now: remove this file")
+    return sentences
 
 
 def close_request(folder: Path, admitted: Admitted, means: Means) -> None:

@@ -14,10 +14,16 @@ import pytest
 from ansible.parsing.vault import VaultLib, VaultSecret
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, load_pem_private_key, pkcs12
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    load_pem_private_key,
+    pkcs12,
+)
 
 from aansluitkit.certificates import facts
-from aansluitkit.certificates.admission import Means, admit, changes_for, close_request
+from aansluitkit.certificates.admission import Means, admit, changes_for, close_request, exposed_keys, trust_changes
 from aansluitkit.certificates.demands import demands_of
 from aansluitkit.certificates.hostfiles import problems
 from aansluitkit.certificates.reading import no_passphrase
@@ -25,7 +31,7 @@ from aansluitkit.certificates.revocation import offline
 from aansluitkit.errors import KitError
 from aansluitkit.project import ROOT
 
-from .makers import PSS, Authority, Made, Wish
+from .makers import PARTNER_OIN, PSS, Authority, Made, Wish
 
 HOST = "ebms.preprod.voorbeeldgemeente.internal"
 WISH = Wish(names=(HOST,))
@@ -68,6 +74,10 @@ def test_what_passes_is_put_for_every_node(authority: Authority, place: Path) ->
         assert (place / node / "trust.pem").read_bytes() == authority.root.pem
         assert (place / node / "key.pem").read_bytes() == made.key_pem
         assert not problems(place / node)
+        trust, chain_file = place / node / "trust.pem", place / node / "certificate.pem"
+        for purpose in ("sslserver", "sslclient"):
+            judged = ["openssl", "verify", "-purpose", purpose, "-CAfile", trust, "-untrusted", chain_file, chain_file]
+            subprocess.run(judged, check=True, capture_output=True)
     assert (place / "organisation.pem").read_bytes() == (place / "node-1/certificate.pem").read_bytes()
     assert not (place / "request").exists()
     assert [path.name for path in place.glob("issued-*/key.pem")] == ["key.pem"]
@@ -143,6 +153,21 @@ def test_roots_must_be_there(authority: Authority, place: Path) -> None:
         taken_in(place)
 
 
+def test_key_that_lies_open_is_told(authority: Authority, tmp_path: Path) -> None:
+    made = authority.leaf(WISH)
+    secret = BestAvailableEncryption(PASSWORD)
+    files = {
+        "open.pem": made.pem + made.key_pem,
+        "open.p12": pkcs12.serialize_key_and_certificates(None, made.key, made.certificate, None, NoEncryption()),
+        "sealed.p12": pkcs12.serialize_key_and_certificates(None, made.key, made.certificate, None, secret),
+        "leaf.pem": made.pem,
+    }
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    told = exposed_keys(sorted(tmp_path.iterdir()))
+    assert [sentence.split()[0] for sentence in told] == [str(tmp_path / "open.p12"), str(tmp_path / "open.pem")]
+
+
 def test_without_key_nothing_is_taken_in(authority: Authority, place: Path) -> None:
     (place / "received/x.pem").write_bytes(authority.leaf(WISH).pem)
     with pytest.raises(KitError, match=r"no private key is in .*request/key\.pem"):
@@ -166,6 +191,31 @@ def test_a_failure_while_writing_leaves_the_old_set(
     with pytest.raises(OSError, match="No space left"):
         taken_in(place)
     assert {name: content for name, content in contents(place).items() if not name.startswith("received")} == before
+
+
+def test_switch_of_generation_is_configuration(authority: Authority, stranger: Authority, place: Path) -> None:
+    """Both generations trusted, then one: without a new certificate, and not while the partner shows the old one."""
+    made = authority.leaf(WISH)
+    (place / "received/x.pem").write_bytes(made.pem + made.key_pem)
+    assert taken_in(place)
+    folders, shared = [place / "node-1", place / "node-2"], place.parents[2] / "shared"
+    text, digest = (shared / "all.yml").read_text(), facts.fingerprint(stranger.root.certificate)
+    added = f'    g1: {{name: Vreemd G4 Root, sha256: "{digest}"}}\n'
+    (shared / "all.yml").write_text(text.replace("  roots:\n", f"  roots:\n{added}"))
+    with pytest.raises(KitError, match="does not hold root 'Vreemd G4 Root'"):
+        trust_changes(folders, demands_of(place.parent))
+    (shared / "pkioverheid/g1.crt").write_bytes(stranger.root.der)
+    trust_changes(folders, demands_of(place.parent)).write()
+    assert (place / "node-2/trust.pem").read_bytes() == stranger.root.pem + authority.root.pem
+    assert not trust_changes(folders, demands_of(place.parent)).contents
+    wish = Wish(number=PARTNER_OIN, names=("ebms.preprod.mijnoverheid.internal",))
+    (place / "partner.pem").write_bytes(stranger.leaf(wish).pem + stranger.intermediates)
+    (shared / "all.yml").write_text(text)
+    with pytest.raises(KitError, match="keep it there until the partner shows a certificate of another generation"):
+        trust_changes(folders, demands_of(place.parent))
+    (place / "partner.pem").write_bytes(authority.leaf(wish).pem + authority.intermediates)
+    trust_changes(folders, demands_of(place.parent)).write()
+    assert (place / "node-1/trust.pem").read_bytes() == authority.root.pem
 
 
 INTAKE = """\
