@@ -58,6 +58,12 @@ def covers_name(file: str, certificate: x509.Certificate, name: str, variable: s
         )
 
 
+def has_a_name(file: str, certificate: x509.Certificate) -> Sentences:
+    """A server is known by subjectAltName alone (RFC 6125 section 6.4.4)."""
+    if not facts.dns_names(certificate):
+        yield f"{file} has no host name in subjectAltName, where alone TLS looks: order one with the endpoint's name"
+
+
 def serves_both_ways(file: str, certificate: x509.Certificate) -> Sentences:
     """A party that calls and is called needs client and server authentication (PKIoverheid PoR part 3h; G4)."""
     usages = facts.extended_usages(certificate)
@@ -80,6 +86,12 @@ def is_no_authority(file: str, certificate: x509.Certificate) -> Sentences:
     """An authority's certificate belongs behind the leaf, never in its place."""
     if facts.is_authority(certificate):
         yield f"{file} is an authority's certificate, '{facts.subject(certificate)}': give the one it issued to you"
+
+
+def may_issue(file: str, certificate: x509.Certificate) -> Sentences:
+    """What stands above a leaf is an authority (RFC 5280 section 4.2.1.9)."""
+    if not facts.is_authority(certificate):
+        yield f"{file} is no authority, so it may issue nothing: ask the provider for the right chain"
 
 
 def is_strong(file: str, certificate: x509.Certificate) -> Sentences:
@@ -154,3 +166,10 @@ def lasts(file: str, certificate: x509.Certificate, days: int) -> Sentences:
     left = (certificate.not_valid_after_utc - datetime.now(UTC)).days
     if 0 <= left <= days:
         yield f"{file} ends in {left} days, on {certificate.not_valid_after_utc:%Y-%m-%d}: order the next one now"
+
+
+def outlives(file: str, certificate: x509.Certificate, end: datetime, variable: str) -> Sentences:
+    """The CPA names the certificate, so it ends no later (BP EB009)."""
+    until = certificate.not_valid_after_utc
+    if until < end:
+        yield f"{file} ends on {until:%Y-%m-%d}, before {variable}, {end:%Y-%m-%d} (BP EB009): end the CPA no later"

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from aansluitkit.cli.app import Inventories, JsonFile, app, bar, console, examples, write_json
+from aansluitkit.cli.app import Inventories, JsonFile, UsageError, app, bar, console, examples, write_json
 from aansluitkit.errors import KitError
 
 if TYPE_CHECKING:
@@ -36,6 +36,9 @@ def certificate(
     inventory: Annotated[
         Path | None, typer.Option(help="Inventory that the certificate is for, ours or the partner's.")
     ] = None,
+    partner: Annotated[
+        bool, typer.Option("--partner", help="It is the partner's, whatever number it bears; else the number tells.")
+    ] = False,
     key: Annotated[
         Path | None, typer.Option(help="Private key, or the request that the certificate was ordered with.")
     ] = None,
@@ -51,12 +54,16 @@ def certificate(
     with a certificate. Warnings and what could not be checked do not count.
     """
     from aansluitkit.certificates import revocation  # noqa: PLC0415
-    from aansluitkit.certificates.demands import demands_of  # noqa: PLC0415
+    from aansluitkit.certificates.demands import Party, demands_of  # noqa: PLC0415
     from aansluitkit.certificates.intake import Key, examine_contents  # noqa: PLC0415
     from aansluitkit.certificates.reading import read_public_key  # noqa: PLC0415
 
     passphrase = _passphrase(passphrase_file)
     demands = demands_of(inventory) if inventory else None
+    if partner:
+        if demands is None:
+            raise UsageError("--partner: say of which inventory, with --inventory")
+        demands = dict.fromkeys(Party, demands[Party.PARTNER])
     belonging = [Key(read_public_key(key, passphrase), f"'{key}'")] if key else []
     contents, unreadable = _read(files, passphrase)
     fetch = revocation.offline if offline else revocation.fetcher()

@@ -89,6 +89,27 @@ def test_partner_is_known_by_its_number(authority: Authority, inventory: Path, f
     assert "of connection_partner.endpoint" in examined(inventory, file).problems[0]
 
 
+def test_partner_behind_another_party(authority: Authority, inventory: Path, file: Path) -> None:
+    wish = Wish(number="00000004999999009000", names=(PARTNER_HOST,), organisation="Logius")
+    written(file, authority.leaf(wish).pem + authority.intermediates)
+    assert command(file, "--inventory", inventory)[0] == 1
+    status, output = command(file, "--inventory", inventory, "--partner")
+    assert (status, "another party ends TLS for it" in output) == (0, True)
+
+
+def test_trusted_by_itself(authority: Authority, inventory: Path, file: Path) -> None:
+    """The Compliancevoorziening may show a self-signed certificate: it is trusted when it is listed as a root."""
+    made = authority.self_signed(Wish(number=PARTNER_OIN, names=(PARTNER_HOST,)))
+    shared, digest = inventory.parents[1] / "shared", facts.fingerprint(made.certificate)
+    written(shared / "pkioverheid/cv.pem", made.pem)
+    listed = f'  roots:\n    cv: {{name: CV, sha256: "{digest}"}}\n'
+    (shared / "all.yml").write_text((shared / "all.yml").read_text().replace("  roots:\n", listed))
+    with (inventory / "group_vars/all/connection.yml").open("a") as own:
+        own.write("connection_test_certificates_allowed: {reason: the partner asked for it by letter}\n")
+    found = examined(inventory, written(file, made.pem))
+    assert (found.problems, found.chain.issuers) == ((), ())
+
+
 REFUSED = [
     (Wish(begins=-500, ends=-20), "valid from", "it has expired: order a new one"),
     (Wish(begins=20), "valid from", "it is not yet valid: wait until then"),
