@@ -196,8 +196,8 @@ class _Case:
             )
         return (
             f"{self.file} has an incomplete chain: '{facts.issuer(last)}', which issued '{facts.subject(last)}', was "
-            "not delivered and is not in connection_trust: add the provider's intermediate certificates, or, if it is a "
-            "root that you trust, list it there"
+            "not delivered and is not in connection_trust: add the provider's intermediate certificates, or, if it is "
+            "a root that you trust, list it there"
         )
 
     def _judge_revocations(self) -> None:
