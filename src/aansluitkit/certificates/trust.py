@@ -32,8 +32,9 @@ class Anchors:
 def read_anchors(trust: Trust) -> Anchors:
     """The configured roots of ``trust`` as its folder has them, each verified against its fingerprint."""
     problems: list[str] = []
+    folder = trust.folder.resolve()  # many inventories share one
     authorities: list[tuple[Path, x509.Certificate]] = []
-    for path in certificate_files(trust.folder):
+    for path in certificate_files(folder):
         try:
             authorities += [(path, one) for one in read_file(path).certificates]
         except KitError as error:
@@ -44,7 +45,7 @@ def read_anchors(trust: Trust) -> Anchors:
         if found:
             roots.append(found)
         else:
-            problems.append(_missing(trust.folder, name, wanted, authorities))
+            problems.append(_missing(folder, name, wanted, authorities))
     unlisted = tuple(one for _, one in authorities if facts.is_self_signed(one) and one not in roots)
     intermediates = tuple(one for _, one in authorities if not facts.is_self_signed(one))
     return Anchors(tuple(roots), unlisted, intermediates, tuple(problems))
