@@ -19,9 +19,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from aansluitkit.certificates import facts
 from aansluitkit.certificates.chain import build_chain, leaves_of
 from aansluitkit.certificates.demands import Demands, Party
-from aansluitkit.certificates.intake import Examined, Key, examine_contents
-from aansluitkit.certificates.reading import Content, Passphrase, public_bytes, read_content, read_file
-from aansluitkit.certificates.request import KEY, Seal
+from aansluitkit.certificates.intake import Examined, examine_contents
+from aansluitkit.certificates.reading import Content, Key, Passphrase, public_bytes, read_content, read_file, read_key
+from aansluitkit.certificates.request import KEY, REQUEST, Seal
 from aansluitkit.certificates.revocation import Fetch
 from aansluitkit.certificates.trust import Anchors
 from aansluitkit.errors import KitError
@@ -93,7 +93,7 @@ def admit(files: Sequence[Path], keys: Sequence[Path], demands: dict[Party, Dema
         raise KitError(
             f"no private key is in {', '.join(map(str, keys))}: the certificate was ordered with one, put it back there"
         )
-    named = [Key(public, f"'{path}'") for public, (_, path) in reversed(candidates.items())]
+    named = [Key(public, f"'{path}'", _ordered(path)) for public, (_, path) in reversed(candidates.items())]
     found = _ours(examine_contents(contents, means.fetch, demands, named), files)
     anchors = demands[Party.ORGANISATION].anchors
     problems = [*found.problems, *(anchors.problems if anchors else ())]
@@ -103,6 +103,12 @@ def admit(files: Sequence[Path], keys: Sequence[Path], demands: dict[Party, Dema
         raise KitError("\n".join(dict.fromkeys(problems)))
     _refuse_to_drop_the_partner(demands[Party.PARTNER].present, anchors)
     return Admitted(found, candidates[facts.public_key(found.chain.leaf)][0], anchors.roots)
+
+
+def _ordered(key: Path) -> tuple[str, ...]:
+    """The names that were ordered with ``key``, where the request still lies beside it."""
+    request = key.with_name(REQUEST)
+    return read_key(request).ordered if request.is_file() else ()
 
 
 def _read_all(files: Sequence[Path], passphrase: Passphrase) -> list[Content]:

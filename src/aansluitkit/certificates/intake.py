@@ -11,7 +11,7 @@ from cryptography import x509
 from aansluitkit.certificates import facts, rules
 from aansluitkit.certificates.chain import Chain, build_chain, leaves_of
 from aansluitkit.certificates.demands import Demands, Party
-from aansluitkit.certificates.reading import Content, public_bytes
+from aansluitkit.certificates.reading import Content, Key, public_bytes
 from aansluitkit.certificates.revocation import Fetch, Revocation, Standing, check_chain
 from aansluitkit.certificates.trust import Anchors
 
@@ -33,14 +33,6 @@ class Examined:
     problems: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Key:
-    """The public half of what the certificate was ordered with, and how a sentence names it."""
-
-    public: bytes
-    name: str
 
 
 def examine_contents(
@@ -216,6 +208,7 @@ class _Case:
             mine = facts.public_key(self.leaf)
             key = next((key for key in self.keys if key.public == mine), self.keys[0])
             self.problems += rules.belongs_to_key(self.file, self.leaf, key.public, key.name)
+            self.problems += rules.has_what_was_ordered(self.file, self.leaf, key.ordered, key.name)
         elif not self.wanted or self.wanted.party is Party.ORGANISATION:
             self.notes.append(f"{self.file} was not compared with a key: name the key or the request with --key")
 

@@ -240,20 +240,39 @@ def public_bytes(holder: PrivateKeyTypes | x509.CertificateSigningRequest | x509
     return holder.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
-def read_public_key(path: Path, passphrase: Passphrase = no_passphrase) -> bytes:
-    """The public key that belongs to the private key, request or public key in ``path``.
+@dataclass(frozen=True)
+class Key:
+    """The public half of what a certificate was ordered with, how a sentence names it, and the names in the order."""
+
+    public: bytes
+    name: str
+    ordered: tuple[str, ...] = ()
+
+
+def read_key(path: Path, passphrase: Passphrase = no_passphrase) -> Key:
+    """What the private key, request or public key in ``path`` tells.
 
     Raises:
         KitError: when it holds none, or can't be read.
     """
-    content = read_bytes(path)
+    content, name = read_bytes(path), f"'{path}'"
     for load in (load_pem_public_key, load_der_public_key):
         try:
-            return load(content).public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+            return Key(load(content).public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo), name)
         except (ValueError, UnsupportedAlgorithm):
             continue
     found = read_content(path, content, passphrase)
-    holders = (*found.keys, *found.requests)
-    if not holders:
+    if found.requests:
+        return Key(public_bytes(found.requests[0]), name, names_ordered(found.requests[0]))
+    if not found.keys:
         raise KitError(f"{path} holds no key: name the private key, or the request that it was ordered with")
-    return public_bytes(holders[0])
+    return Key(public_bytes(found.keys[0]), name)
+
+
+def names_ordered(request: x509.CertificateSigningRequest) -> tuple[str, ...]:
+    """The host names that ``request`` asks for, in small letters."""
+    try:
+        names = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+        return ()
+    return tuple(name.lower() for name in names.get_values_for_type(x509.DNSName))

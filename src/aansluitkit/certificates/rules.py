@@ -6,7 +6,7 @@ certificate. Which rules hold where is decided by whoever asks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from cryptography import x509
@@ -146,6 +146,13 @@ def belongs_to_key(file: str, certificate: x509.Certificate, public: bytes, key_
             f"{file} does not belong to {key_file}, it was made for another key: give the key or request that it was "
             "ordered with, or order anew"
         )
+
+
+def has_what_was_ordered(file: str, certificate: x509.Certificate, names: Sequence[str], request: str) -> Sentences:
+    """Every name that was ordered is in the certificate, since none can be added afterwards (seed 3.3.8)."""
+    missing = [name for name in names if name not in facts.dns_names(certificate)]
+    if missing:
+        yield f"{file} lacks {', '.join(missing)}, which {request} asks for: have the provider issue it again"
 
 
 def renews_key(file: str, certificate: x509.Certificate, present: x509.Certificate, present_file: str) -> Sentences:

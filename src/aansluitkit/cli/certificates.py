@@ -55,8 +55,8 @@ def certificate(
     """
     from aansluitkit.certificates import revocation  # noqa: PLC0415
     from aansluitkit.certificates.demands import Party, demands_of  # noqa: PLC0415
-    from aansluitkit.certificates.intake import Key, examine_contents  # noqa: PLC0415
-    from aansluitkit.certificates.reading import read_public_key  # noqa: PLC0415
+    from aansluitkit.certificates.intake import examine_contents  # noqa: PLC0415
+    from aansluitkit.certificates.reading import read_key  # noqa: PLC0415
 
     passphrase = _passphrase(passphrase_file)
     demands = demands_of(inventory) if inventory else None
@@ -64,7 +64,7 @@ def certificate(
         if demands is None:
             raise UsageError("--partner: say of which inventory, with --inventory")
         demands = dict.fromkeys(Party, demands[Party.PARTNER])
-    belonging = [Key(read_public_key(key, passphrase), f"'{key}'")] if key else []
+    belonging = [read_key(key, passphrase)] if key else []
     contents, unreadable = _read(files, passphrase)
     fetch = revocation.offline if offline else revocation.fetcher()
     examined = examine_contents(contents, fetch, demands, belonging)

@@ -28,9 +28,9 @@ from typer.testing import CliRunner
 
 from aansluitkit.certificates import facts
 from aansluitkit.certificates.demands import Party, demands_of
-from aansluitkit.certificates.intake import Examined, Key, examine_contents
+from aansluitkit.certificates.intake import Examined, examine_contents
 from aansluitkit.certificates.pkioverheid import Generation
-from aansluitkit.certificates.reading import no_passphrase, read_content, read_file, read_public_key
+from aansluitkit.certificates.reading import Key, no_passphrase, read_content, read_file, read_key
 from aansluitkit.certificates.revocation import Standing, fetcher, offline
 from aansluitkit.cli import app
 from aansluitkit.errors import KitError
@@ -150,11 +150,23 @@ def test_test_certificates_where_the_partner_asked_for_them(authority: Authority
 def test_key_of_another(authority: Authority, stranger: Authority, inventory: Path, file: Path, tmp_path: Path) -> None:
     written(file, authority.leaf().pem + authority.intermediates)
     other = written(tmp_path / "key.pem", stranger.leaf().key_pem)
-    (problem,) = examined(inventory, file, key=Key(read_public_key(other), f"'{other}'")).problems
+    (problem,) = examined(inventory, file, key=read_key(other)).problems
     assert problem.startswith(f"'{file}' does not belong to '{other}'")
     written(file, authority.leaf().pem + authority.intermediates + stranger.leaf().key_pem)
     (problem,) = examined(inventory, file).problems
     assert f"does not belong to the key in '{file}'" in problem
+
+
+def test_name_that_was_ordered_and_not_delivered(
+    authority: Authority, inventory: Path, file: Path, tmp_path: Path
+) -> None:
+    written(file, authority.leaf().pem + authority.intermediates)
+    names = x509.SubjectAlternativeName([x509.DNSName(HOST), x509.DNSName("ebms2.elders.example")])
+    builder = x509.CertificateSigningRequestBuilder(x509.Name([])).add_extension(names, critical=False)
+    made = builder.sign(authority.key(3072), hashes.SHA256())
+    request = read_key(written(tmp_path / "request.csr", made.public_bytes(Encoding.PEM)))
+    (problem,) = examined(inventory, file, key=request).problems
+    assert f"lacks ebms2.elders.example, which '{tmp_path}/request.csr' asks for" in problem
 
 
 def test_self_signed(authority: Authority, inventory: Path, file: Path) -> None:
@@ -372,12 +384,12 @@ def test_passphrases(authority: Authority, tmp_path: Path) -> None:
     encrypted = made.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(SECRET))
     key = written(tmp_path / "key.pem", encrypted)
     with pytest.raises(KitError, match=r"key\.pem does not open with the passphrase given"):
-        read_public_key(key, lambda _: b"fout")
+        read_key(key, lambda _: b"fout")
     with pytest.raises(KitError, match="is a key with a passphrase, and none was given"):
-        read_public_key(key, no_passphrase)
-    assert read_public_key(key, lambda _: SECRET) == facts.public_key(made.certificate)
+        read_key(key, no_passphrase)
+    assert read_key(key, lambda _: SECRET).public == facts.public_key(made.certificate)
     with pytest.raises(KitError, match="holds no key"):
-        read_public_key(written(tmp_path / "certificate.pem", made.pem))
+        read_key(written(tmp_path / "certificate.pem", made.pem))
 
 
 def examined_online(inventory: Path, file: Path) -> Examined:
@@ -482,4 +494,4 @@ def test_request_is_no_certificate(authority: Authority, tmp_path: Path) -> None
     status, output = command(request)
     assert status == 1
     assert "holds a request and no certificate: name it with --key" in output
-    assert read_public_key(request) == facts.public_key(authority.leaf().certificate)
+    assert read_key(request).public == facts.public_key(authority.leaf().certificate)
