@@ -203,7 +203,7 @@ def expiry(
 ) -> None:
     """Tell what ends when: certificates of both sides and their issuers, CPAs and CRLs; soonest first, a line each.
 
-    Told apart are what has expired, and what ends within 14, 30 and 60 days; a CRL counts in its last day. What many
+    Told apart are what has expired, and what ends within 14, 30 and 60 days; of a CRL only whether it has expired. What many
     connections rest on is one line. Status 1: something has expired or ends within 14 days, or an inventory can't be
     read. What is not filled in yet is told, and does not count.
     """
