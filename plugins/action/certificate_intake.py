@@ -8,6 +8,7 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 
 from aansluitkit.certificates.admission import (
+    NEXT,
     Means,
     admit,
     changes_for,
@@ -66,10 +67,13 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         document = demands[Party.ORGANISATION].present
         if document is None:
             raise KitError("connection_certificates.organisation is blank: write where the certificate is to be")
-        admitted = admit(files, [request / KEY, *(folder / KEY for folder in folders)], demands, means)
+        keys = [request / KEY, *(place / KEY for folder in folders for place in (folder / NEXT, folder))]
+        admitted = admit(files, keys, demands, means)
         change = changes_for(admitted, folders, document, means)
         if not self._task.check_mode:
             change.write()
             close_request(request, admitted, means)
         told = [*admitted.examined.warnings, *admitted.examined.notes, *exposed_keys(files)]
-        return {"changed": bool(change.contents), "warnings": told, "msg": f"taken in: {admitted.examined.file}"}
+        where = "; it lies in next/ of each node: go on as docs/rotate.md says" if change.waits else ""
+        said = f"taken in: {admitted.examined.file}{where}"
+        return {"changed": bool(change.contents), "warnings": told, "msg": said}

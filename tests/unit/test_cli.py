@@ -23,6 +23,7 @@ COMMANDS = (
     "new",
     "what-if",
     "documents",
+    "flows",
     "certificate",
     "expiry",
     "plan",

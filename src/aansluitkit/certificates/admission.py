@@ -27,6 +27,7 @@ from aansluitkit.certificates.trust import Anchors
 from aansluitkit.errors import KitError
 
 CERTIFICATE, TRUST = "certificate.pem", "trust.pem"
+NEXT = "next"  # folder of a set that a renewal will use
 
 Read = Callable[[Path], bytes]  # gives the content of a file, decrypted where Ansible Vault encrypted it
 
@@ -141,6 +142,11 @@ class Change:
     contents: dict[Path, bytes]
     sets: tuple[Path, ...]
 
+    @property
+    def waits(self) -> bool:
+        """Whether a set is to be used by a renewal."""
+        return any(folder.name == NEXT for folder in self.sets)
+
     def write(self) -> None:
         """Write the files beside, then move them: a failure leaves the old ones. The sets that go are kept."""
         making = {path: path.with_name(f".{path.name}") for path in self.contents}
@@ -156,21 +162,43 @@ class Change:
 
 
 def changes_for(admitted: Admitted, folders: Sequence[Path], document: Path, means: Means) -> Change:
-    """What has to be written for the set of ``admitted`` in each of ``folders``, and its chain at ``document``.
+    """What has to be written for the set of ``admitted`` at each of ``folders``, and its chain at ``document``.
+
+    Where another certificate is in force that still counts, the set goes beside it, to be used by a renewal
+    (docs/rotate.md), and ``document`` stays: the CPA names the one in force until then.
 
     Raises:
         KitError: when a younger certificate is there, or the key can't be encrypted.
     """
-    stale = tuple(folder for folder in folders if not _holds(folder, admitted, means.read))
-    for folder in stale:
-        _refuse_older(folder / CERTIFICATE, admitted)
+    places = {folder: _place(folder, admitted) for folder in folders}
+    stale = tuple(place for place in places.values() if not _holds(place, admitted, means.read))
     contents: dict[Path, bytes] = {}
     sealed = means.seal(admitted.key_pem) if stale else b""
-    for folder in stale:
-        contents |= {folder / KEY: sealed, folder / TRUST: admitted.trust_pem, folder / CERTIFICATE: admitted.chain_pem}
-    if _content(document) != admitted.chain_pem:
+    for place in stale:
+        contents |= {place / KEY: sealed, place / TRUST: admitted.trust_pem, place / CERTIFICATE: admitted.chain_pem}
+    if list(places) == list(places.values()) and _content(document) != admitted.chain_pem:
         contents[document] = admitted.chain_pem
     return Change(contents, stale)
+
+
+def _place(folder: Path, admitted: Admitted) -> Path:
+    """``folder`` itself, or ``next`` in it where another certificate is in force.
+
+    Raises:
+        KitError: when that one is younger.
+    """
+    try:
+        present = facts.read_leaf(folder / CERTIFICATE)
+    except (OSError, ValueError):
+        return folder
+    begins = admitted.leaf.not_valid_before_utc
+    if present.not_valid_before_utc > begins:
+        raise KitError(
+            f"{folder / CERTIFICATE} began on {present.not_valid_before_utc:%Y-%m-%d}, later than "
+            f"{admitted.examined.file} ({begins:%Y-%m-%d}): take the old file away"
+        )
+    in_force = present != admitted.leaf and present.not_valid_after_utc > datetime.now(UTC)
+    return folder / NEXT if in_force else folder
 
 
 def trust_changes(folders: Sequence[Path], demands: dict[Party, Demands]) -> Change:
@@ -238,18 +266,6 @@ def _holds(folder: Path, admitted: Admitted, read: Read) -> bool:
     except (OSError, ValueError, KitError):
         return False
     return public_bytes(key) == facts.public_key(admitted.leaf)
-
-
-def _refuse_older(path: Path, admitted: Admitted) -> None:
-    try:
-        present = facts.read_leaf(path)
-    except (OSError, ValueError):
-        return
-    if present.not_valid_before_utc > admitted.leaf.not_valid_before_utc:
-        raise KitError(
-            f"{path} began on {present.not_valid_before_utc:%Y-%m-%d}, later than {admitted.examined.file} "
-            f"({admitted.leaf.not_valid_before_utc:%Y-%m-%d}): take the old file away"
-        )
 
 
 def _content(path: Path) -> bytes | None:

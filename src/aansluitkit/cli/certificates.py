@@ -203,9 +203,9 @@ def expiry(
 ) -> None:
     """Tell what ends when: certificates of both sides and their issuers, CPAs and CRLs; soonest first, a line each.
 
-    Told apart are what has expired, and what ends within 14, 30 and 60 days; of a CRL only whether it has expired. What many
-    connections rest on is one line. Status 1: something has expired or ends within 14 days, or an inventory can't be
-    read. What is not filled in yet is told, and does not count.
+    Told apart are what has expired, and what ends within 14, 30 and 60 days; of a CRL only whether it has expired. What
+    many connections rest on is one line. Status 1: something has expired or ends within 14 days, or an inventory can't
+    be read. What is not filled in yet is told, and does not count.
     """
     from aansluitkit.certificates.expiry import Level, watch  # noqa: PLC0415
     from aansluitkit.certificates.revocation import fetcher  # noqa: PLC0415

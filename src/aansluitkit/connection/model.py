@@ -30,6 +30,8 @@ from aansluitkit.connection.identifiers import Fqdn, Oin, check_fqdn, check_oin
 from aansluitkit.connection.place import OpenStack, Place
 
 OIN_TYPE = "urn:osb:oin"  # Koppelvlakstandaard ebMS2 chapter 5, PartyId
+EXTERNAL = "external"  # the zone of the partner, and of everything that lies in no zone
+HTTP_PORT = 80  # of CRLs, which prove themselves by their signature
 HTTPS_PORT = 443  # Digikoppeling Beveiligingsstandaarden TLS005
 
 
@@ -421,6 +423,8 @@ class Connection(Model):
     zones: Annotated[dict[ZoneName, Zone], Field(min_length=2)]
     hosts: Annotated[dict[str, Host], Field(min_length=1)]
     certificates: Certificates
+    # Where the CRLs of both parties' chains are served (BEV PKI004): one address or a network each.
+    crl_addresses: tuple[Range, ...] = ()
     test_certificates_allowed: TestCertificates | None = None
     trust: Trust | None = None
     # The afzenderID that Logius sends after application (seed 4.3.4); the Service-ID is the CPA's service name.
@@ -429,6 +433,11 @@ class Connection(Model):
     ports: Ports = Ports()
     extra_flows: tuple[ExtraFlow, ...] = ()
     openstack: OpenStack | None = None
+
+    @property
+    def full_name(self) -> str:
+        """``<name>.<environment>``: what nothing else is called, in Pulumi's stacks, in logs and in tables."""
+        return f"{self.name}.{self.environment}"
 
     @property
     def place(self) -> Place:
@@ -456,6 +465,11 @@ class Connection(Model):
     def path(self) -> str:
         """Path of the endpoint."""
         return urlsplit(self.endpoint).path
+
+    @property
+    def crl_host_name(self) -> Fqdn:
+        """Where the lab's authorities publish their CRLs; elsewhere the certificates alone say so."""
+        return f"crl.{self.partner.host_name.partition('.')[2]}"
 
     def hosts_of(self, component: Component) -> list[Host]:
         """The hosts of ``component``, in the inventory's order."""

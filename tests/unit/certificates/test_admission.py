@@ -51,7 +51,7 @@ def place(own_inventory: Path) -> Path:
 def taken_in(place: Path, means: Means = MEANS) -> bool:
     """Take in what lies in the received folder, for two nodes."""
     folders = [place / "node-1", place / "node-2"]
-    keys = [place / "request/key.pem", *(folder / "key.pem" for folder in folders)]
+    keys = [place / "request/key.pem", *(folder / "key.pem" for folder in folders), place / "node-1/next/key.pem"]
     admitted = admit(sorted((place / "received").iterdir()), keys, demands_of(place.parent), means)
     change = changes_for(admitted, folders, place / "organisation.pem", means)
     change.write()
@@ -86,24 +86,44 @@ def test_what_passes_is_put_for_every_node(authority: Authority, place: Path) ->
     assert contents(place) == before
 
 
-def test_renewal_keeps_what_it_replaces(authority: Authority, stranger: Authority, place: Path) -> None:
+def renewed(authority: Authority, stranger: Authority, old: Made) -> Made:
+    """The next certificate of ``old``, with a key of its own."""
+    key = stranger.key(3072)
+    request = x509.CertificateSigningRequestBuilder(old.certificate.subject).sign(key, hashes.SHA256())
+    return Made(_issued(authority, request), key)
+
+
+def test_renewal_goes_beside_what_is_in_force(authority: Authority, stranger: Authority, place: Path) -> None:
     old = authority.leaf(replace(WISH, begins=-300, ends=40))
     (place / "request/key.pem").write_bytes(old.key_pem)
-    (place / "received/old.pem").write_bytes(old.pem)
+    (place / "received/x.pem").write_bytes(old.pem)
     assert taken_in(place)
-    key = stranger.key(3072)
-    new = Made(
-        _issued(authority, x509.CertificateSigningRequestBuilder(old.certificate.subject).sign(key, hashes.SHA256())),
-        key,
-    )
-    (place / "received/old.pem").unlink()
+    before = {name: content for name, content in contents(place).items() if name[:4] == "node"}
+    new = renewed(authority, stranger, old)
+    (place / "received/x.pem").write_bytes(new.pem + new.key_pem)
+    assert taken_in(place)
+    after = contents(place)
+    assert {name: content for name, content in after.items() if name in before} == before
+    assert after["node-1/next/key.pem"] == after["node-2/next/key.pem"] == new.key_pem
+    assert not problems(place / "node-1/next")
+    assert after["organisation.pem"] == before["node-1/certificate.pem"]
+    assert not taken_in(place)
+
+
+def test_what_has_expired_is_replaced_and_kept(authority: Authority, stranger: Authority, place: Path) -> None:
+    old = authority.leaf(replace(WISH, begins=-300, ends=-2))
+    for name, content in (("certificate.pem", old.pem), ("key.pem", old.key_pem)):
+        (place / "node-1").mkdir(exist_ok=True)
+        (place / "node-1" / name).write_bytes(content)
+    new = renewed(authority, stranger, old)
     (place / "received/new.pem").write_bytes(new.pem + new.key_pem)
     assert taken_in(place)
     (kept,) = place.glob("node-1/before-*")
     assert (kept / "key.pem").read_bytes() == old.key_pem
     assert (place / "node-1/key.pem").read_bytes() == new.key_pem
     (place / "received/new.pem").unlink()
-    (place / "received/old.pem").write_bytes(old.pem + old.key_pem)
+    older = authority.leaf(replace(WISH, begins=-20))
+    (place / "received/old.pem").write_bytes(older.pem + older.key_pem)
     with pytest.raises(KitError, match="take the old file away"):
         taken_in(place)
 
