@@ -1,8 +1,9 @@
 """Runs on a host of the lab: hands over messages at a steady rate, pings, and takes what comes; prints what it saw.
 
-One argument, JSON: ``rest`` (URL), ``stop`` (file that ends it), ``rate`` (messages per second), ``request`` (the message), ``ping``
-(path), ``from_them`` (conversation that the other side sends in). Prints JSON: ``sent`` (ids), ``states`` (id: state),
-``taken`` (ids, one for each time that one was handed over), ``pings``, and ``problems``, one text for each.
+One argument, JSON: ``rest`` (URL), ``stop`` (file that ends it), ``rate`` (messages per second), ``request`` (the
+message), ``ping`` (path), ``from_them`` (conversation that the other side sends in). Prints JSON: ``sent`` (ids),
+``states`` (id: state), ``taken`` (ids, one for each time that one was handed over), ``pings``, and ``problems``, one text
+for each.
 """
 
 import asyncio
