@@ -2,8 +2,8 @@
 
 One argument, JSON: ``rest`` (URL), ``stop`` (file that ends it), ``rate`` (messages per second), ``request`` (the
 message), ``ping`` (path), ``from_them`` (conversation that the other side sends in). Prints JSON: ``sent`` (ids),
-``states`` (id: state), ``taken`` (ids, one for each time that one was handed over), ``pings``, and ``problems``, one text
-for each.
+``states`` (id: state), ``taken`` (ids, one for each time that one was handed over), ``pings``, and ``problems``,
+one text for each.
 """
 
 import asyncio
