@@ -124,10 +124,50 @@ def test_cut_part_is_named(host: str, cut: str, path: str, check: str, words: tu
     assert list(failed) == [check]
     message = failed[check]["message"]
     assert all(word in message for word in words), message
-    advice = message[message.index("ansible-playbook") :].partition(";")[0]
+    mend(message)
+    assert verify(path) == {}
+
+
+def mend(message: str) -> None:
+    """Do what the check advises."""
+    advice = message[message.index("ansible-playbook") :].partition(";")[0].partition(", or")[0]
     mended = subprocess.run(advice.split(), cwd=ROOT, capture_output=True, text=True, check=False)
     assert mended.returncode == 0, mended.stdout[-3000:]
-    assert verify(path) == {}
+
+
+def test_rule_stands_where_it_is_told() -> None:
+    told = json.loads(kit("flows", INVENTORY, "--json", "-").stdout)["flows"]
+    rules = [rule for flow in told for rule in flow["rules"]]
+    written = dict(line.split(":", 1) for line in on("fw", "grep --line-number . /etc/nftables.conf").splitlines()[1:])
+    assert len(rules) > len(told) / 2
+    assert {written[str(rule["line"])].strip() for rule in rules} == {rule["rule"] for rule in rules}
+
+
+IN_FORCE = "zones.rules_in_force_are_the_declared_ones"
+OPENINGS = [
+    ("ip daddr 198.51.100.70 tcp dport 3306 accept", {"zones.nothing_else_passes"}),
+    ("udp dport 40000 accept", set()),
+]
+
+
+@pytest.mark.parametrize(("rule", "checks"), OPENINGS, ids=["tcp", "udp"])
+def test_undeclared_opening_is_found(rule: str, checks: set[str]) -> None:
+    on("fw", f"nft add rule inet aansluitkit forward {rule}")
+    failed = verify("test_flows")
+    assert {name.rpartition(".")[0] if "passes" in name else name for name in failed} == {IN_FORCE, *checks}
+    assert rule in failed[IN_FORCE]["message"]
+    assert all("198.51.100.70:3306" in check["message"] for name, check in failed.items() if name != IN_FORCE)
+    mend(failed[IN_FORCE]["message"])
+    assert verify("test_flows") == {}
+
+
+def test_rule_that_is_gone_fails_its_own_checks_alone() -> None:
+    found = "nft -a list chain inet aansluitkit forward | sed -n 's/.*\"app-ns-tcp-53\" # handle //p'"
+    on("fw", f"nft delete rule inet aansluitkit forward handle $({found})")
+    failed = verify("test_flows")
+    assert set(failed) == {"zones.declared_flow_passes.app-ns-tcp-53", IN_FORCE}
+    assert all("app-ns-tcp-53" in check["message"] for check in failed.values())
+    mend(failed[IN_FORCE]["message"])
 
 
 def test_cut_cpa_is_named() -> None:
@@ -222,7 +262,7 @@ def test_bad_inventory_changes_nothing(tmp_path: Path) -> None:
     before = {host["Id"] for host in containers(network.PREFIX)}
     folder = tmp_path / "lab"
     subprocess.run(["cp", "-r", ROOT / INVENTORY, folder], check=True)
-    variables = folder / "group_vars/all/connection.yml"
+    variables = folder / "group_vars/all/customer.yml"
     variables.write_text(variables.read_text().replace("00000099000000001000", "123"))
     refused = kit("lab", "up", str(folder))
     assert refused.returncode == 2

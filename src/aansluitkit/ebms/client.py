@@ -96,12 +96,22 @@ class Client:
         self._exchanges[session] += 1
         try:
             async with session.post(endpoint, data=body, headers=headers, allow_redirects=False) as response:
-                return _reply(endpoint, response, await response.content.read(MAXIMUM_REPLY))
+                return _reply(endpoint, response, await _read(endpoint, response.content))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _at_hop(endpoint, error) from error
         finally:
             self._exchanges[session] -= 1
             await self._retire(session)
+
+
+async def _read(endpoint: str, content: aiohttp.StreamReader) -> bytes:
+    """The whole answer: what is left unread would also end the connection, and with it the TLS session."""
+    body = bytearray()
+    async for piece in content.iter_any():
+        body += piece
+        if len(body) > MAXIMUM_REPLY:
+            raise HopError("http", f"{endpoint} answers with more than {MAXIMUM_REPLY} bytes")
+    return bytes(body)
 
 
 def _reply(endpoint: str, response: aiohttp.ClientResponse, body: bytes) -> Reply:

@@ -7,7 +7,7 @@ Inbound the other way round.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from cryptography import x509
@@ -87,8 +87,10 @@ class Security:
         signature = _of_acknowledgment(terms)
         return answer, self.keys.signer.sign(envelope, (), signature) if signature else envelope
 
-    def check_acknowledgment(self, message: Message, envelope: bytes, terms: Terms, sent: bytes) -> None:
-        """See that an Acknowledgment is one of ``sent``, our message of ``terms``.
+    def check_acknowledgment(
+        self, message: Message, envelope: bytes, terms: Terms, sent: Callable[[], bytes | None]
+    ) -> None:
+        """See that an Acknowledgment is one of our message of ``terms``, whose envelope ``sent`` gives.
 
         Raises:
             ErrorListError: when it is not.
@@ -101,7 +103,8 @@ class Security:
         if signature is None:
             return
         self._verify(envelope, (), signature)
-        if not acknowledges(told.references, sent):
+        original = sent()
+        if original is None or not acknowledges(told.references, original):
             raise SecurityFailure("//Header/Acknowledgment/Reference", "it acknowledges other content than we sent")
 
     def _decrypt(self, payloads: tuple[Payload, ...], terms: EncryptionTerms) -> tuple[Payload, ...]:

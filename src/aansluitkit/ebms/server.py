@@ -40,6 +40,7 @@ from aansluitkit.errors import KitError
 log = logging.getLogger(__name__)
 _SHUTDOWN_SECONDS = 10
 _FORGET_SECONDS = 3600
+_FORGET_NUMBER = 500  # messages at once
 _WATCH_SECONDS = 5.0
 _STUCK_SECONDS = 30  # without the worker having looked for work
 
@@ -236,7 +237,8 @@ class Server:
         while True:
             try:
                 before = datetime.now(UTC) - timedelta(days=self._settings.retention_days)
-                await asyncio.to_thread(self.store.messages.forget, before)
+                while await asyncio.to_thread(self.store.messages.forget, before, _FORGET_NUMBER) == _FORGET_NUMBER:
+                    await asyncio.sleep(0)  # others may write in between
             except SQLAlchemyError as error:
                 log.warning("could not remove old messages: %s", " ".join(str(error).split())[:200])
             await asyncio.sleep(_FORGET_SECONDS)
@@ -264,7 +266,7 @@ def _webhook(store: Store, settings: Settings) -> Webhook | None:
     if settings.webhook is None:
         return None
     try:
-        return Webhook(store.messages, settings.webhook, settings.delivery.parallel)
+        return Webhook(store.messages, settings.webhook, settings.node, settings.delivery.parallel)
     except (ssl.SSLError, OSError) as error:
         raise KitError(
             f"webhook.trust_file: {settings.webhook.trust_file} has no usable roots; expected are certificates in PEM"

@@ -20,14 +20,14 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from aansluitkit.certificates.pkioverheid import Generation
 from aansluitkit.connection import Component, Connection
 
 TRIAL_POLICY = "2.16.528.1.1003.1.2.41.15.35.11"  # G4 TRIAL, private TLS, organisation validated server
@@ -46,25 +46,6 @@ CLOCK_SKEW = timedelta(hours=1)
 
 Progress = Callable[[str], None]
 Leaf = tuple[x509.Certificate, rsa.RSAPrivateKey]
-
-
-class Generation(StrEnum):
-    """Which PKIoverheid hierarchy the lab's authorities look like."""
-
-    G1 = "g1"
-    G4 = "g4"
-
-    @property
-    def hash(self) -> hashes.SHA256 | hashes.SHA512:
-        """Hash of the signatures on certificates."""
-        return hashes.SHA512() if self is Generation.G4 else hashes.SHA256()
-
-    @property
-    def padding(self) -> padding.PSS | padding.PKCS1v15:
-        """Padding of the signatures on certificates."""
-        if self is Generation.G4:
-            return padding.PSS(mgf=padding.MGF1(hashes.SHA512()), salt_length=64)
-        return padding.PKCS1v15()
 
 
 @dataclass(frozen=True)

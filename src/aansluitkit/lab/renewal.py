@@ -10,9 +10,10 @@ import argparse
 import sys
 from pathlib import Path
 
+from aansluitkit.certificates.pkioverheid import Generation
 from aansluitkit.connection import load_connection
 from aansluitkit.errors import KitError
-from aansluitkit.lab.pki import Generation, adopt_renewals, order_renewals
+from aansluitkit.lab.pki import adopt_renewals, order_renewals
 
 
 def main() -> None:

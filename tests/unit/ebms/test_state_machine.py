@@ -48,7 +48,7 @@ from aansluitkit.ebms.security import Keys, Security
 from aansluitkit.ebms.sending import Sending, Wish
 from aansluitkit.ebms.signature import Signer
 from aansluitkit.ebms.store import Store, open_store
-from aansluitkit.ebms.tables import DeliveryRow
+from aansluitkit.ebms.tables import DELIVERY
 from aansluitkit.lab.pki import ENDPOINT, PARTNER
 
 from .conftest import cpa_of
@@ -286,8 +286,8 @@ class Messaging(RuleBasedStateMachine):
                 assert not known
 
     def tasks(self) -> set[str]:
-        with self.a.store._database.reading() as session:
-            return set(session.scalars(select(DeliveryRow.message_id)))
+        with self.a.store._database.reading() as connection:
+            return set(connection.scalars(select(DELIVERY.c.message_id)))
 
     def teardown(self) -> None:
         try:
