@@ -175,8 +175,9 @@ def test_rules_in_force_are_the_declared_ones(site: Site, connection: Connection
     differing = [f"{kind} is '{rule}'" for kind in ("undeclared", "missing") for rule in found[kind]]
     if differing:
         more = f" and {len(differing) - SHOWN} more" if len(differing) > SHOWN else ""
+        declare = ", or declare it in connection_extra_flows" if found["undeclared"] else ""
         unproved(
             f"firewall {firewall.name}: {'; '.join(differing[:SHOWN])}{more}",
-            f"{site.redeploy(firewall.name)}, or declare it in connection_extra_flows",
+            f"{site.redeploy(firewall.name)}{declare}",
             connection.contacts.network_operator,
         )

@@ -7,7 +7,7 @@ from datetime import timedelta
 from ipaddress import IPv4Network
 from itertools import combinations
 
-from aansluitkit.connection.flows import PARTNER, SSH_PORT, flows_of
+from aansluitkit.connection.flows import AUTHORITIES, PARTNER, SSH_PORT, flows_of
 from aansluitkit.connection.identifiers import TEST_PREFIX, check_hrn, doubt_oin
 from aansluitkit.connection.model import (
     EXTERNAL,
@@ -409,13 +409,14 @@ def partner_stands_outside(connection: Connection) -> Iterator[Finding]:
 
 
 def names_are_unambiguous(connection: Connection) -> Iterator[Finding]:
-    """A flow names a host or a zone, or the partner outside, so no two of them have the same name."""
+    """A flow names a host or a zone, or others outside, so no two of them have the same name."""
     for name in connection.hosts:
         if name in connection.zones:
             yield f"hosts.{name}", f"host '{name}' has the name of a zone, so flows can't tell them apart: rename it"
-    for path in (f"hosts.{PARTNER}", f"zones.{PARTNER}"):
-        if PARTNER in (connection.hosts if path.startswith("hosts") else connection.zones):
-            yield path, f"'{PARTNER}' is what flows call the other side, whose addresses are others: rename it"
+    for name in (PARTNER, AUTHORITIES):
+        for kind, taken in (("hosts", connection.hosts), ("zones", connection.zones)):
+            if name in taken:
+                yield f"{kind}.{name}", f"'{name}' is what flows call others outside, at their addresses: rename it"
 
 
 def _listening(connection: Connection, host: Host) -> Iterator[tuple[str, int]]:
