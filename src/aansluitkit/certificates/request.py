@@ -110,7 +110,7 @@ def _connection(inventory: Path) -> Connection:
     if found.known is None:
         raise InventoryError(list(found.problems))
     try:
-        refuse_deployment(found.known)
+        refuse_deployment(inventory, found.known)
     except Unknown as field:
         problem = Problem(str(inventory), f"connection_{field}", "is wrong or blank: correct it first")
         raise InventoryError([problem]) from field
