@@ -118,6 +118,7 @@ def test_completion(shell: str) -> None:
         (["chekc"], "no such command 'chekc'. Did you mean 'check'?: see aansluitkit --help"),
         (["check", "--all", "x"], "no such option: --all"),
         (["deploy", "x", "--workers", "0"], "invalid value for '--workers'"),
+        (["certificate", "x.pem", "--partner"], "--partner: say of which inventory, with --inventory"),
         (["what-if", "inventories"], "missing option '--partner'"),
         (["what-if", "inventories", "--partner", "x"], "give exactly one of them"),
         (["what-if", "inventories", "--partner", "x", "--address", "10.1.2.3"], "write OLD=NEW"),

@@ -22,6 +22,7 @@ OWN = "group_vars/all/connection.yml"
 WHO = "group_vars/all/customer.yml"  # of the lab
 CUSTOMER = "group_vars/all/10-customer.yml"
 SHARED = "group_vars/all/05-shared.yml"
+DEFAULTS = "group_vars/all/00-shared.yml"
 SECRETS = "group_vars/all/secrets.yml"
 HOSTS = "hosts.yml"
 BLANK, REFUSED = 1, 2
@@ -317,6 +318,11 @@ _ROWS: list[tuple[str, str, str, str, str, str]] = [
     (LAB, WHO, "connection_network: internet", "connection_network: internet\nconnection_ports: {health: 8080}", "connection_ports.health", "used twice"),
     (LAB, WHO, "connection_network: internet", "connection_network: internet\nconnection_ports: {ebms: 22}", "connection_ports.ebms", "used twice"),
     (LAB, WHO, "connection_network: internet", "connection_network: internet\nconnection_ports: {databse: 5433}", "connection_ports.databse", "nearest known one is 'database'"),
+    # Whom to trust
+    (PREPROD, DEFAULTS, '"0257ce27b52408e24ee2c0945640b723c5bc66ddbda4ada58c60357604f0e675"', '"0257ce"', "connection_trust.roots.g1.sha256", "64 hexadecimal digits"),
+    (PREPROD, DEFAULTS, "ends: 2028-11-14", "ends: november 2028", "connection_trust.roots.g1.ends", "'november 2028'"),
+    (PREPROD, DEFAULTS, "ends: 2028-11-14", "einde: 2028-11-14", "connection_trust.roots.g1.einde", "nearest known one is 'ends'"),
+    (PREPROD, DEFAULTS, "  roots:", "  root:", "connection_trust.root", "nearest known one is 'roots'"),
     # Between environments
     (PREPROD, SHARED, "connection_environment: preprod", "connection_environment: production", "connection_environment", "as well"),
     (PREPROD, OWN, "connection_inbound_address: 203.0.113.42", "connection_inbound_address: 203.0.113.10", "connection_inbound_address", "share no address"),
