@@ -14,6 +14,7 @@ from aansluitkit.connection import Connection, Environment, load_connection
 from aansluitkit.connection.ansible_loader import host_variables
 from aansluitkit.errors import KitError
 from aansluitkit.lab import image, landscape
+from aansluitkit.lab.adapter import check_adapter
 from aansluitkit.lab.ansible import ENVIRONMENT
 from aansluitkit.lab.lock import alone, claim
 from aansluitkit.lab.pki import Generation, make_pki
@@ -35,6 +36,7 @@ def lab_up(inventory: Path, console: Console) -> Report:
     """
     connection = load_connection(inventory)
     generation = _generation(connection, inventory)
+    adapter = check_adapter()
     with alone():
         claim()
         steps = Steps(console)
@@ -45,6 +47,7 @@ def lab_up(inventory: Path, console: Console) -> Report:
         with steps.step("landscape"):
             landscape.up(inventory, steps.say)
         with steps.step("configuration"):
+            steps.say(f"the organisation's adapter is {adapter}")
             log = STATE / "log/site.log"
             changed = play(ROOT / "playbooks/site.yml", inventory, log, steps.say, environment=ENVIRONMENT)
             steps.say(f"{changed} tasks changed something")
