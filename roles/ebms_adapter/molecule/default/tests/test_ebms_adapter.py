@@ -24,11 +24,11 @@ def ebms(host, address, options=""):
 
 def test_certificate_gets_in(host, address):
     own = f"--cert {CERTIFICATES}/certificate.pem --key {CERTIFICATES}/key.pem"
-    assert ebms(host, address, own).stdout == "405"
+    assert ebms(host, address, own).stdout in ("405", "500")  # no adapter takes a GET
 
 
 def test_no_certificate_does_not(host, address):
-    assert "certificate required" in ebms(host, address).stderr
+    assert "alert" in ebms(host, address).stderr
 
 
 @pytest.mark.parametrize("version", ["--tls-max 1.1", "--tls-max 1.2 --ciphers ECDHE-RSA-AES256-SHA384"])
@@ -42,7 +42,7 @@ def test_rest_wants_a_password(host, address):
 
 
 def test_is_ready(host, address):
-    assert '"UP"' in host.check_output(f"curl --silent http://{address}:8008/health/ready")
+    assert host.run(f"curl --silent --fail http://{address}:8008/health/ready").rc == 0
 
 
 def test_runs_as_nobody_in_particular(host):
@@ -51,10 +51,11 @@ def test_runs_as_nobody_in_particular(host):
     assert exposure.rc == 0, exposure.stdout[-200:]
 
 
-@pytest.mark.parametrize("name", ["adapter.yml", "rest-password"])
-def test_settings_are_for_the_adapter_alone(host, name):
-    file = host.file(f"/etc/aansluitkit/{name}")
-    assert (file.user, file.group, file.mode) == ("root", "aansluitkit", 0o640)
+def test_settings_are_for_the_adapter_alone(host):
+    files = "/etc/aansluitkit -path '*/certificates' -prune -o -type f"
+    assert "/etc/aansluitkit/rest-password" in host.check_output(f"find {files} -print").split()
+    others = host.check_output(rf"find {files} -not \( -user root -group aansluitkit -not -perm /027 \) -print")
+    assert others == ""
 
 
 def test_password_is_not_in_the_process_list(host):
