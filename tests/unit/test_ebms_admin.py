@@ -17,6 +17,7 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
+from aansluitkit.ebms.message import PING, read_envelope
 from aansluitkit.ebms.tls import CIPHERS
 from aansluitkit.errors import KitError
 from aansluitkit.jar import MAIN, checked
@@ -28,6 +29,7 @@ ROLE = ROOT / "roles/ebms_adapter"
 PASSWORD = 'a "b" c\\d = é'  # noqa: S105 - of this test
 SETTINGS = {
     "ebms_adapter_node": "adapter-1",
+    "ebms_adapter_domain": "ebms.example.nl",
     "ebms_adapter_address": "192.0.2.11",
     "ebms_adapter_rest_password": "secret",
     "ebms_adapter_database": "postgresql+psycopg://owner@db.example.nl:5433/name?sslmode=verify-full&sslrootcert=/t.pem",
@@ -229,6 +231,14 @@ def test_interface_wants_tls_and_a_password(rendered: Path) -> None:
     assert "secret" not in unit
     hashed = hashlib.md5(b"secret", usedforsecurity=False).hexdigest()
     assert (rendered / "realm.properties").read_text() == f"ebms: MD5:{hashed},user\n"
+
+
+def test_first_message_is_one(rendered: Path) -> None:
+    script = compile((rendered / "first-message").read_text().replace("\nmain()\n", "\n"), "first-message", "exec")
+    names: dict[str, Any] = {}
+    exec(script, names)  # noqa: S102 - the role's own
+    header = read_envelope(names["MESSAGE"].encode()).header
+    assert (header.cpa_id, header.action) == ("first-message-after-a-start", PING)
 
 
 def test_log_is_well_formed(rendered: Path) -> None:
