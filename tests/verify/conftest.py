@@ -13,7 +13,7 @@ from aansluitkit.verification.checks import HOPS
 from aansluitkit.verification.site import Site
 
 REFUSED_FOLDER = "/run/aansluitkit-verify"
-REFUSED = ("refused-foreign-authority", "refused-wrong-oin")
+REFUSED = ("refused-foreign-authority", "refused-wrong-oin", "refused-revoked")
 PING_SECONDS = 75  # an adapter waits for connection, answer and Pong
 PING_ATTEMPTS = 6  # of an adapter that can miss a Pong which came
 

@@ -9,17 +9,13 @@ import asyncio
 from dataclasses import replace
 from enum import StrEnum
 
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import rsa
-
 from aansluitkit.ebms.client import Client, Reply
 from aansluitkit.ebms.cpa import Channel, Terms
 from aansluitkit.ebms.errors import ErrorCode, ErrorListError
 from aansluitkit.ebms.handler import Response
 from aansluitkit.ebms.message import Message, acknowledgment, build, fault
 from aansluitkit.ebms.mime import CONTENT_TYPE, Payload
-from aansluitkit.ebms.security import Security
-from aansluitkit.ebms.signature import Signer
+from aansluitkit.ebms.security import Keys, Security
 
 LATE_SECONDS = 5.0
 
@@ -61,10 +57,8 @@ async def play(scenario: Scenario) -> Response | None:
 class LyingSecurity(Security):
     """Acknowledges wrongly, or refuses, as ``scenario`` has it."""
 
-    def __init__(
-        self, scenario: Scenario, signer: Signer, key: rsa.RSAPrivateKey, trust: tuple[x509.Certificate, ...]
-    ) -> None:
-        super().__init__(signer, key, trust)
+    def __init__(self, scenario: Scenario, keys: Keys) -> None:
+        super().__init__(keys)
         self.scenario = scenario
 
     def open(self, message: Message, envelope: bytes, channel: Channel) -> tuple[Payload, ...]:
