@@ -40,15 +40,7 @@ def play(  # noqa: PLR0913 - the options have names
         KitError: when a task failed; the message holds the failure and where the log is.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = [
-        *_WITH_US,
-        "ansible-playbook",
-        "--inventory",
-        str(inventory.resolve()),
-        "--diff",
-        *options,
-        str(playbook),
-    ]
+    command = [*_WITH_US, "ansible-playbook", "--inventory", str(inventory.resolve()), "--diff", *options, str(playbook)]
     lines: list[str] = []
     with log.open("w", encoding="utf-8") as file, _start(command, environment or {}) as process:
         try:
