@@ -97,7 +97,7 @@ class Server:
         self._webhook = _webhook(self.store, settings)
         rules = Rules(settings.domain, ebms.client_identity, Limits(body=ebms.maximum_body_bytes))
         self._handler = Handler(self.store, self._security, replies, rules)
-        self._metrics = Metrics(self.store.messages, lambda: self._material)
+        self._metrics = Metrics(self.store, lambda: self._material)
 
     def _rest_application(self, client: Client) -> web.Application:
         settings = self._settings
