@@ -57,6 +57,8 @@ class Adapter:
         self._trust = parameters["trust"]
         token = base64.b64encode(f"{parameters['user']}:{parameters['password']}".encode()).decode()
         self._headers = {
+            # ebms-admin answers to the name in its certificate alone.
+            "Host": f"{self._name}:{self._place.port or 443}",
             "Authorization": f"Basic {token}",
             "Content-Type": "text/plain; charset=UTF-8",
             "Accept": "*/*",
