@@ -17,8 +17,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from aansluitkit.connection.identifiers import TEST_PREFIX
-from aansluitkit.connection.model import OIN_TYPE, Connection, Environment
+from aansluitkit.connection.model import Connection, Environment
 from aansluitkit.connection.rules import TESTING, Finding, Rule
+from aansluitkit.digikoppeling import OIN_TYPE
 
 TRIAL_POLICIES = "2.16.528.1.1003.1.2.41."  # PKIoverheid TRIAL; production of G4 has 44 in its place
 SHORTEST_RSA = 3072  # bits; NCSC TLS guideline 2025-05 phases out what is shorter

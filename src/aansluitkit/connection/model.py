@@ -28,8 +28,8 @@ from pydantic import (
 
 from aansluitkit.connection.identifiers import Fqdn, Oin, check_fqdn, check_oin
 from aansluitkit.connection.place import OpenStack, Place
+from aansluitkit.digikoppeling import OIN_TYPE
 
-OIN_TYPE = "urn:osb:oin"  # Koppelvlakstandaard ebMS2 chapter 5, PartyId
 HTTPS_PORT = 443  # Digikoppeling Beveiligingsstandaarden TLS005
 
 

@@ -1,11 +1,13 @@
-"""What a partner can do wrong, played by the adapter where the settings say so: for the lab and for drills.
+"""What a partner can do wrong, played by the adapter where the settings make it a stand-in: for the lab and for drills.
 
-A certificate that has expired, or is another party's, is no scenario: the settings name the files.
+A node that is no stand-in has none of these classes: its own are those that they derive from.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ssl
+from collections.abc import Mapping
 from dataclasses import replace
 from enum import StrEnum
 
@@ -15,11 +17,13 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from aansluitkit.ebms.client import Client, Reply
 from aansluitkit.ebms.cpa import Channel, Terms
 from aansluitkit.ebms.errors import ErrorCode, ErrorListError
-from aansluitkit.ebms.handler import Response
+from aansluitkit.ebms.handler import Arrived, Handler, Response, Rules
 from aansluitkit.ebms.message import Message, acknowledgment, build, fault
 from aansluitkit.ebms.mime import CONTENT_TYPE, Payload
-from aansluitkit.ebms.security import Security
+from aansluitkit.ebms.replies import Replies
+from aansluitkit.ebms.security import Security, Wire
 from aansluitkit.ebms.signature import Signer
+from aansluitkit.ebms.store import Store
 
 LATE_SECONDS = 5.0
 
@@ -27,69 +31,139 @@ LATE_SECONDS = 5.0
 class Scenario(StrEnum):
     """How the adapter misbehaves."""
 
-    LATE = "late"  # answers after LATE_SECONDS
+    LATE = "late"  # answers after a number of seconds
     SILENT = "silent"  # takes everything with 204, keeps and answers nothing
     DROP = "drop"  # closes the connection instead of answering
     SOAP_FAULT = "soap_fault"
     ERROR_LIST = "error_list"  # refuses each business message
-    BROKEN_SIGNATURE = "broken_signature"  # of its acknowledgments
-    WRONG_REF_TO_MESSAGE_ID = "wrong_ref_to_message_id"  # in its acknowledgments
+    BROKEN_SIGNATURE = "broken_signature"  # of its messages and acknowledgments
+    WRONG_REF_TO_MESSAGE_ID = "wrong_ref_to_message_id"  # in its acknowledgments, Pongs and StatusResponses
     REPEAT = "repeat"  # posts everything twice
+    EXPIRED_CERTIFICATE = "expired_certificate"  # shows it when it calls, and when it is called
+    WRONG_CERTIFICATE = "wrong_certificate"  # likewise: of another party, whom the CPA does not name
+
+
+class Stage:
+    """What is played now: ``scenario`` is None when the adapter behaves; ``requests`` came in since it began."""
+
+    def __init__(self, scenario: Scenario | None, late_seconds: float = LATE_SECONDS) -> None:
+        self.set(scenario, late_seconds)
+
+    def set(self, scenario: Scenario | None, late_seconds: float) -> None:
+        """Play ``scenario`` from now on; messages are answered late by ``late_seconds``, if that is the scenario."""
+        self.scenario = scenario
+        self.late_seconds = late_seconds
+        self.requests = 0
+
+    async def play(self) -> Response | None:
+        """What a request gets in this scenario, or None when it is to be handled as ever.
+
+        Raises:
+            Dropped: when there is to be no answer at all.
+        """
+        self.requests += 1
+        if self.scenario is Scenario.DROP:
+            raise Dropped
+        if self.scenario is Scenario.SILENT:
+            return Response(204)
+        if self.scenario is Scenario.SOAP_FAULT:
+            return Response(500, fault("the scenario soap_fault is played here"))
+        if self.scenario is Scenario.LATE:
+            await asyncio.sleep(self.late_seconds)
+        return None
 
 
 class Dropped(Exception):  # noqa: N818 - a wish
     """The connection is to be closed without an answer."""
 
 
-async def play(scenario: Scenario) -> Response | None:
-    """What a request gets in this scenario, or None when it is to be handled as ever.
+class LyingHandler(Handler):
+    """Answers Ping and StatusRequest as ``stage`` has it."""
 
-    Raises:
-        Dropped: when there is to be no answer at all.
-    """
-    if scenario is Scenario.DROP:
-        raise Dropped
-    if scenario is Scenario.SILENT:
-        return Response(204)
-    if scenario is Scenario.SOAP_FAULT:
-        return Response(500, fault("the scenario soap_fault is played here"))
-    if scenario is Scenario.LATE:
-        await asyncio.sleep(LATE_SECONDS)
-    return None
+    def __init__(self, stage: Stage, store: Store, security: Security, replies: Replies, rules: Rules) -> None:
+        super().__init__(store, security, replies, rules)
+        self._stage = stage
+
+    def _answer(self, arrived: Arrived) -> Message:
+        answer = super()._answer(arrived)
+        if self._stage.scenario is Scenario.WRONG_REF_TO_MESSAGE_ID:
+            answer = replace(answer, header=replace(answer.header, ref_to_message_id=_nothing(self._domain)))
+        return answer
 
 
 class LyingSecurity(Security):
-    """Acknowledges wrongly, or refuses, as ``scenario`` has it."""
+    """Signs and acknowledges wrongly, or refuses, as ``stage`` has it."""
 
     def __init__(
-        self, scenario: Scenario, signer: Signer, key: rsa.RSAPrivateKey, trust: tuple[x509.Certificate, ...]
+        self, stage: Stage, signer: Signer, key: rsa.RSAPrivateKey, trust: tuple[x509.Certificate, ...]
     ) -> None:
         super().__init__(signer, key, trust)
-        self.scenario = scenario
+        self._stage = stage
+
+    def seal(self, message: Message, channel: Channel) -> Wire:
+        """Seal, and change what was signed."""
+        wire = super().seal(message, channel)
+        if channel.signature and self._stage.scenario is Scenario.BROKEN_SIGNATURE:
+            return replace(wire, envelope=_changed(wire.envelope, message), body=_changed(wire.body, message))
+        return wire
 
     def open(self, message: Message, envelope: bytes, channel: Channel) -> tuple[Payload, ...]:
         """Refuse, if that is the scenario."""
-        if self.scenario is Scenario.ERROR_LIST:
+        if self._stage.scenario is Scenario.ERROR_LIST:
             raise ErrorListError(ErrorCode.UNKNOWN, "//Envelope", "the scenario error_list is played here")
         return super().open(message, envelope, channel)
 
     def acknowledge(self, message: Message, terms: Terms, domain: str) -> tuple[Message, bytes]:
         """Acknowledge, but not as it should be."""
-        if self.scenario is Scenario.WRONG_REF_TO_MESSAGE_ID:
-            other = replace(message, header=replace(message.header, message_id=f"no-message@{domain}"))
+        if self._stage.scenario is Scenario.WRONG_REF_TO_MESSAGE_ID:
+            other = replace(message, header=replace(message.header, message_id=_nothing(domain)))
             answer = acknowledgment(other, domain)
             return answer, build(answer)
         answer, envelope = super().acknowledge(message, terms, domain)
-        if self.scenario is Scenario.BROKEN_SIGNATURE:
-            envelope = envelope.replace(answer.header.conversation_id.encode(), b"changed-after-signing")
+        if self._stage.scenario is Scenario.BROKEN_SIGNATURE:
+            envelope = _changed(envelope, answer)
         return answer, envelope
 
 
-class RepeatingClient(Client):
-    """Posts everything twice."""
+class LyingClient(Client):
+    """Posts everything twice, or as somebody else, as ``stage`` has it; ``contexts`` are those of such scenarios."""
+
+    def __init__(self, stage: Stage, context: ssl.SSLContext, contexts: Mapping[Scenario, ssl.SSLContext]) -> None:
+        super().__init__(context)
+        self._stage = stage
+        self._others = {scenario: Client(other) for scenario, other in contexts.items()}
 
     async def post(self, endpoint: str, body: bytes, content_type: str = CONTENT_TYPE) -> Reply:
-        """Post, and post again; the first answer counts."""
+        """Post, and perhaps post again; the first answer counts."""
+        scenario = self._stage.scenario
+        if scenario in self._others:
+            return await self._others[scenario].post(endpoint, body, content_type)
         reply = await super().post(endpoint, body, content_type)
-        await super().post(endpoint, body, content_type)
+        if scenario is Scenario.REPEAT:
+            await super().post(endpoint, body, content_type)
         return reply
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for other in self._others.values():
+            await other.close()
+        await super().close()
+
+
+def show_certificates(stage: Stage, context: ssl.SSLContext, contexts: Mapping[Scenario, ssl.SSLContext]) -> None:
+    """Have a server of ``context`` show the certificate that the scenario of the moment wants."""
+
+    def choose(connection: ssl.SSLSocket | ssl.SSLObject, _name: str | None, _own: ssl.SSLContext) -> None:
+        other = contexts.get(stage.scenario) if stage.scenario else None
+        if other:
+            connection.context = other
+
+    context.sni_callback = choose
+
+
+def _nothing(domain: str) -> str:
+    return f"no-message@{domain}"
+
+
+def _changed(signed: bytes, message: Message) -> bytes:
+    return signed.replace(message.header.conversation_id.encode(), b"changed-after-signing")

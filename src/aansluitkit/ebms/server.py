@@ -19,6 +19,7 @@ from aansluitkit.ebms.certificates import Untrusted, passed_certificate, valid_u
 from aansluitkit.ebms.client import Client
 from aansluitkit.ebms.database import CONNECTIONS
 from aansluitkit.ebms.delivery import Delivery
+from aansluitkit.ebms.echo import Echo
 from aansluitkit.ebms.encryption import load_key
 from aansluitkit.ebms.errors import short
 from aansluitkit.ebms.handler import Handler, Identity, Response, Rules
@@ -27,9 +28,17 @@ from aansluitkit.ebms.metrics import CONTENT_TYPE as METRICS_CONTENT_TYPE
 from aansluitkit.ebms.metrics import Metrics
 from aansluitkit.ebms.mime import Limits
 from aansluitkit.ebms.replies import Replies
-from aansluitkit.ebms.resources import Agreements, Traffic
-from aansluitkit.ebms.rest import rest_application
-from aansluitkit.ebms.scenarios import Dropped, LyingSecurity, RepeatingClient, Scenario, play
+from aansluitkit.ebms.resources import Agreements, StandIn, Traffic
+from aansluitkit.ebms.rest import rest_application, routes_of, scenario_routes_of
+from aansluitkit.ebms.scenarios import (
+    Dropped,
+    LyingClient,
+    LyingHandler,
+    LyingSecurity,
+    Scenario,
+    Stage,
+    show_certificates,
+)
 from aansluitkit.ebms.security import Security
 from aansluitkit.ebms.sending import Sending
 from aansluitkit.ebms.settings import Settings, read_secret
@@ -52,7 +61,10 @@ class Server:
         self._settings = settings
         self._stack = AsyncExitStack()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._runners: dict[str, web.AppRunner] = {}
         self.ports: dict[str, int] = {}
+        played = settings.stand_in
+        self._stage = Stage(played.scenario, played.late_seconds) if played else None
 
     async def start(self) -> None:
         """Open database and listeners.
@@ -71,44 +83,58 @@ class Server:
             inbound = _tls(server_context, ebms.certificate_file, ebms.key_file, ebms.trust_file)
         outbound = _tls(client_context, ebms.certificate_file, ebms.key_file, ebms.trust_file)
         administration = _tls(server_context, rest.certificate_file, rest.key_file, None)
-        repeats = settings.scenario is Scenario.REPEAT
-        client = await self._stack.enter_async_context((RepeatingClient if repeats else Client)(outbound))
+        client = await self._stack.enter_async_context(self._client(outbound))
+        if self._stage and inbound:
+            show_certificates(self._stage, inbound, self._contexts(server_context))
         self._build(client)
         await self._listen("ebms", self._ebms_application(), ebms.address, ebms.port, inbound)
         await self._listen("rest", self._rest_application(client), rest.address, rest.port, administration)
         await self._listen("health", self._health_application(), settings.health.address, settings.health.port, None)
         self._spawn(self._forget())
         self._spawn(self._delivery.run())
-        if self._webhook:
-            self._spawn(self._webhook.run())
+        for consumer in self._consumers:
+            self._spawn(consumer.run())
+
+    def _client(self, context: ssl.SSLContext) -> Client:
+        return LyingClient(self._stage, context, self._contexts(client_context)) if self._stage else Client(context)
+
+    def _contexts(self, make: Callable[..., ssl.SSLContext]) -> dict[Scenario, ssl.SSLContext]:
+        """Those of the scenarios that show another certificate."""
+        files = self._settings.stand_in.certificates if self._settings.stand_in else {}
+        trust = self._settings.ebms.trust_file
+        return {scenario: _tls(make, file, file, trust) for scenario, file in files.items()}
 
     def _build(self, client: Client) -> None:
         """Put the parts together."""
         settings, ebms = self._settings, self._settings.ebms
         trust = load_trust(ebms.trust_file) if ebms.client_identity is Identity.OIN else ()
         keys = Signer(ebms.key_file, ebms.certificate_file), load_key(ebms.key_file), trust
-        self._security = LyingSecurity(settings.scenario, *keys) if settings.scenario else Security(*keys)
-        if settings.scenario:
-            log.warning("this node plays scenario %s: it is no partner to rely on", settings.scenario)
+        self._security = LyingSecurity(self._stage, *keys) if self._stage else Security(*keys)
+        if self._stage:
+            log.warning("this node is a stand-in (scenario %s): it is no partner to rely on", self._stage.scenario)
         replies = Replies(self.store, self._security)
         self._delivery = Delivery(self.store, client, replies, settings.node, settings.delivery.parallel)
-        self._webhook = _webhook(self.store, settings)
+        self._sending = Sending(self.store, self._security, settings.domain)
+        self._consumers: list[Echo | Webhook] = [*self._echo(), *_webhook(self.store, settings)]
         rules = Rules(settings.domain, ebms.client_identity, Limits(body=ebms.maximum_body_bytes))
-        self._handler = Handler(self.store, self._security, replies, rules)
+        parts = self.store, self._security, replies, rules
+        self._handler = LyingHandler(self._stage, *parts) if self._stage else Handler(*parts)
         expires = valid_until(ebms.certificate_file).timestamp()
         self._metrics = Metrics(self.store.messages, expires)
+
+    def _echo(self) -> list[Echo]:
+        played = self._settings.stand_in
+        return [Echo(self.store, self._sending, self._delivery.wake)] if played and played.echo else []
 
     def _rest_application(self, client: Client) -> web.Application:
         settings = self._settings
         asking = Asking(self.store, client, settings.domain, settings.pong_timeout_seconds)
-        sending = Sending(self.store, self._security, settings.domain)
-        return rest_application(
-            Agreements(self.store),
-            Traffic(self.store, sending, asking, self._delivery.wake),
-            settings.rest.user,
-            read_secret(settings.rest.password_file),
-            settings.ebms.maximum_body_bytes,
-        )
+        routes = routes_of(Agreements(self.store), Traffic(self.store, self._sending, asking, self._delivery.wake))
+        played = settings.stand_in
+        if self._stage and played and played.switchable:
+            routes += scenario_routes_of(StandIn(self._stage, played, self._hang_up))
+        password = read_secret(settings.rest.password_file)
+        return rest_application(routes, settings.rest.user, password, settings.ebms.maximum_body_bytes)
 
     async def stop(self) -> None:
         """Close the listeners, let running exchanges end, and close the database."""
@@ -123,7 +149,7 @@ class Server:
     async def _listen(
         self, name: str, application: web.Application, address: str, port: int, context: ssl.SSLContext | None
     ) -> None:
-        runner = web.AppRunner(application, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
+        runner = self._runners[name] = web.AppRunner(application, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
         await runner.setup()
         self._stack.push_async_callback(runner.cleanup)
         site = web.TCPSite(runner, address, port, ssl_context=context)
@@ -133,6 +159,12 @@ class Server:
             raise KitError(f"{name}: can't listen on {address}:{port}: {error.strerror}") from error
         self.ports[name] = runner.addresses[0][1]
         log.info("%s listens on %s:%d", name, address, self.ports[name])
+
+    def _hang_up(self) -> None:
+        """Break off the partners' connections: the next message meets another handshake."""
+        server = self._runners["ebms"].server
+        for connection in server.connections if server else []:
+            connection.force_close()
 
     def _ebms_application(self) -> web.Application:
         application = web.Application(client_max_size=self._settings.ebms.maximum_body_bytes)
@@ -155,14 +187,14 @@ class Server:
             answer = Response(503)
         if answer.sends:
             self._delivery.wake()
-        if self._webhook:
-            self._webhook.wake()
+        for consumer in self._consumers:
+            consumer.wake()
         self._metrics.requests.labels(answer.status).inc()
         return web.Response(status=answer.status, body=answer.body or None, headers=answer.headers)
 
     async def _answer(self, request: web.Request, body: bytes) -> Response:
         certificate = self._certificate(request)
-        played = await play(self._settings.scenario) if self._settings.scenario else None
+        played = await self._stage.play() if self._stage else None
         if played:
             return played
         return await asyncio.to_thread(self._handler.handle, request.headers, body, certificate)
@@ -222,11 +254,11 @@ def _problem(store: Store, certificate: Path) -> str | None:
     return None
 
 
-def _webhook(store: Store, settings: Settings) -> Webhook | None:
+def _webhook(store: Store, settings: Settings) -> list[Webhook]:
     if settings.webhook is None:
-        return None
+        return []
     try:
-        return Webhook(store.messages, settings.webhook, settings.delivery.parallel)
+        return [Webhook(store.messages, settings.webhook, settings.delivery.parallel)]
     except (ssl.SSLError, OSError) as error:
         raise KitError(
             f"webhook.trust_file: {settings.webhook.trust_file} has no usable roots; expected are certificates in PEM"

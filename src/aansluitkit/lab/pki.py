@@ -32,6 +32,7 @@ ENDPOINT = "party-organisation"
 PARTNER = "party-partner"
 FOREIGN = "refused-foreign-authority"
 WRONG_OIN = "refused-wrong-oin"
+EXPIRED = "refused-expired"
 VALIDITY = timedelta(days=365)
 CA_VALIDITY = timedelta(days=3650)
 CLOCK_SKEW = timedelta(hours=1)
@@ -184,7 +185,8 @@ def make_pki(connection: Connection, generation: Generation, folder: Path, say: 
     """Make everything below ``folder``, once: a folder that is complete for this generation is left as it is.
 
     ``folder/<host>/`` gets the files that role ``certificates`` installs there, ``folder/party-…/`` the two parties'
-    certificates, ``folder/refused-…/`` a certificate of another authority and one of an OIN that no CPA names.
+    certificates, ``folder/refused-…/`` a certificate of another authority, one of an OIN that no CPA names and one of
+    the partner that has expired; the partner's hosts get the latter two as well, to play a partner that shows them.
     A run that is broken off leaves nothing: the folder appears whole.
     """
     if _is_current(connection, generation, folder):
@@ -218,6 +220,7 @@ def _is_current(connection: Connection, generation: Generation, folder: Path) ->
     try:
         if (folder / "made-for").read_text() != _made_for(connection, generation):
             return False
+        (folder / EXPIRED / "certificate.pem").stat()  # which earlier versions did not make
         leaf = x509.load_pem_x509_certificate((folder / ENDPOINT / "certificate.pem").read_bytes())
     except FileNotFoundError:
         return False
@@ -241,9 +244,15 @@ def _make(connection: Connection, generation: Generation, folder: Path, say: Pro
         (FOREIGN, partner, foreign),
     ):
         _write(folder / name, hierarchy.leaf(subject, issuer), issuer, trusted.root)
+    past = Hierarchy(generation, datetime.now(UTC) - VALIDITY)
+    _write(folder / EXPIRED, past.leaf(partner, trusted), trusted, trusted.root)
     for component, party in ((Component.ADAPTER, ENDPOINT), (Component.PARTNER, PARTNER)):
         for host in connection.hosts_of(component):
             shutil.copytree(folder / party, folder / host.name)
+    for host in connection.hosts_of(Component.PARTNER):
+        for name, source in (("expired", EXPIRED), ("wrong", WRONG_OIN)):
+            both = [(folder / source / f"{part}.pem").read_bytes() for part in ("key", "certificate")]
+            _store(folder / host.name / f"stand-in-{name}-key.pem", b"".join(both))
     for component in (Component.ADAPTER, Component.PARTNER, Component.DATABASE):
         for host in connection.hosts_of(component):
             leaf = hierarchy.leaf(Subject(connection.organisation.name, (connection.name_of(host),)), internal)

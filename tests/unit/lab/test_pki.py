@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from aansluitkit.connection import load_connection
-from aansluitkit.lab.pki import ENDPOINT, FOREIGN, PARTNER, TRIAL_POLICY, WRONG_OIN, Generation, make_pki
+from aansluitkit.lab.pki import ENDPOINT, EXPIRED, FOREIGN, PARTNER, TRIAL_POLICY, WRONG_OIN, Generation, make_pki
 
 LAB = Path(__file__).parents[3] / "inventories/lab"
 
@@ -48,7 +48,7 @@ def test_leaf_names_party_and_purposes(pki: tuple[Generation, Path]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("party", "accepted"), [(ENDPOINT, True), (PARTNER, True), (WRONG_OIN, True), (FOREIGN, False)]
+    ("party", "accepted"), [(ENDPOINT, True), (PARTNER, True), (WRONG_OIN, True), (FOREIGN, False), (EXPIRED, False)]
 )
 def test_openssl_accepts_own_authority_alone(pki: tuple[Generation, Path], party: str, accepted: bool) -> None:
     result = openssl_verify(pki[1] / party / "certificate.pem", pki[1] / ENDPOINT / "trust.pem")
