@@ -6,26 +6,27 @@ A node that is no stand-in has none of these classes: its own are those that the
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from collections.abc import Mapping
-from dataclasses import replace
 from enum import StrEnum
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from aansluitkit.ebms.client import Client, Reply
-from aansluitkit.ebms.cpa import Channel, Terms
+from aansluitkit.ebms.cpa import Channel
 from aansluitkit.ebms.errors import ErrorCode, ErrorListError
-from aansluitkit.ebms.handler import Arrived, Handler, Response, Rules
-from aansluitkit.ebms.message import Message, acknowledgment, build, fault
+from aansluitkit.ebms.handler import Response
+from aansluitkit.ebms.message import MSH_SERVICE, Message, fault
 from aansluitkit.ebms.mime import CONTENT_TYPE, Payload
-from aansluitkit.ebms.replies import Replies
-from aansluitkit.ebms.security import Security, Wire
+from aansluitkit.ebms.security import Security
 from aansluitkit.ebms.signature import Signer
-from aansluitkit.ebms.store import Store
 
 LATE_SECONDS = 5.0
+_CONVERSATION = re.compile(rb"(ConversationId>)[^<]+")
+_REFERENCE = re.compile(rb"(RefToMessageId>)[^<]+")
+_SIGNAL = MSH_SERVICE.encode()
 
 
 class Scenario(StrEnum):
@@ -72,27 +73,21 @@ class Stage:
             await asyncio.sleep(self.late_seconds)
         return None
 
+    def bend(self, body: bytes) -> bytes:
+        """What goes out instead of ``body``: a lie on the way, so that a node that behaves again tells the truth."""
+        if self.scenario is Scenario.BROKEN_SIGNATURE and b"SignatureValue" in body:
+            return _CONVERSATION.sub(rb"\1changed-after-signing", body)
+        if self.scenario is Scenario.WRONG_REF_TO_MESSAGE_ID and _SIGNAL in body:
+            return _REFERENCE.sub(rb"\1no-message", body)
+        return body
+
 
 class Dropped(Exception):  # noqa: N818 - a wish
     """The connection is to be closed without an answer."""
 
 
-class LyingHandler(Handler):
-    """Answers Ping and StatusRequest as ``stage`` has it."""
-
-    def __init__(self, stage: Stage, store: Store, security: Security, replies: Replies, rules: Rules) -> None:
-        super().__init__(store, security, replies, rules)
-        self._stage = stage
-
-    def _answer(self, arrived: Arrived) -> Message:
-        answer = super()._answer(arrived)
-        if self._stage.scenario is Scenario.WRONG_REF_TO_MESSAGE_ID:
-            answer = replace(answer, header=replace(answer.header, ref_to_message_id=_nothing(self._domain)))
-        return answer
-
-
 class LyingSecurity(Security):
-    """Signs and acknowledges wrongly, or refuses, as ``stage`` has it."""
+    """Refuses as ``stage`` has it."""
 
     def __init__(
         self, stage: Stage, signer: Signer, key: rsa.RSAPrivateKey, trust: tuple[x509.Certificate, ...]
@@ -100,33 +95,15 @@ class LyingSecurity(Security):
         super().__init__(signer, key, trust)
         self._stage = stage
 
-    def seal(self, message: Message, channel: Channel) -> Wire:
-        """Seal, and change what was signed."""
-        wire = super().seal(message, channel)
-        if channel.signature and self._stage.scenario is Scenario.BROKEN_SIGNATURE:
-            return replace(wire, envelope=_changed(wire.envelope, message), body=_changed(wire.body, message))
-        return wire
-
     def open(self, message: Message, envelope: bytes, channel: Channel) -> tuple[Payload, ...]:
         """Refuse, if that is the scenario."""
         if self._stage.scenario is Scenario.ERROR_LIST:
             raise ErrorListError(ErrorCode.UNKNOWN, "//Envelope", "the scenario error_list is played here")
         return super().open(message, envelope, channel)
 
-    def acknowledge(self, message: Message, terms: Terms, domain: str) -> tuple[Message, bytes]:
-        """Acknowledge, but not as it should be."""
-        if self._stage.scenario is Scenario.WRONG_REF_TO_MESSAGE_ID:
-            other = replace(message, header=replace(message.header, message_id=_nothing(domain)))
-            answer = acknowledgment(other, domain)
-            return answer, build(answer)
-        answer, envelope = super().acknowledge(message, terms, domain)
-        if self._stage.scenario is Scenario.BROKEN_SIGNATURE:
-            envelope = _changed(envelope, answer)
-        return answer, envelope
-
 
 class LyingClient(Client):
-    """Posts everything twice, or as somebody else, as ``stage`` has it; ``contexts`` are those of such scenarios."""
+    """Posts lies, everything twice, or as somebody else, as ``stage`` has it; ``contexts`` are of the latter."""
 
     def __init__(self, stage: Stage, context: ssl.SSLContext, contexts: Mapping[Scenario, ssl.SSLContext]) -> None:
         super().__init__(context)
@@ -135,7 +112,7 @@ class LyingClient(Client):
 
     async def post(self, endpoint: str, body: bytes, content_type: str = CONTENT_TYPE) -> Reply:
         """Post, and perhaps post again; the first answer counts."""
-        scenario = self._stage.scenario
+        scenario, body = self._stage.scenario, self._stage.bend(body)
         if scenario in self._others:
             return await self._others[scenario].post(endpoint, body, content_type)
         reply = await super().post(endpoint, body, content_type)
@@ -159,11 +136,3 @@ def show_certificates(stage: Stage, context: ssl.SSLContext, contexts: Mapping[S
             connection.context = other
 
     context.sni_callback = choose
-
-
-def _nothing(domain: str) -> str:
-    return f"no-message@{domain}"
-
-
-def _changed(signed: bytes, message: Message) -> bytes:
-    return signed.replace(message.header.conversation_id.encode(), b"changed-after-signing")

@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -33,7 +34,6 @@ from aansluitkit.ebms.rest import rest_application, routes_of, scenario_routes_o
 from aansluitkit.ebms.scenarios import (
     Dropped,
     LyingClient,
-    LyingHandler,
     LyingSecurity,
     Scenario,
     Stage,
@@ -117,8 +117,7 @@ class Server:
         self._sending = Sending(self.store, self._security, settings.domain)
         self._consumers: list[Echo | Webhook] = [*self._echo(), *_webhook(self.store, settings)]
         rules = Rules(settings.domain, ebms.client_identity, Limits(body=ebms.maximum_body_bytes))
-        parts = self.store, self._security, replies, rules
-        self._handler = LyingHandler(self._stage, *parts) if self._stage else Handler(*parts)
+        self._handler = Handler(self.store, self._security, replies, rules)
         expires = valid_until(ebms.certificate_file).timestamp()
         self._metrics = Metrics(self.store.messages, expires)
 
@@ -197,7 +196,8 @@ class Server:
         played = await self._stage.play() if self._stage else None
         if played:
             return played
-        return await asyncio.to_thread(self._handler.handle, request.headers, body, certificate)
+        answer = await asyncio.to_thread(self._handler.handle, request.headers, body, certificate)
+        return replace(answer, body=self._stage.bend(answer.body)) if self._stage else answer
 
     def _certificate(self, request: web.Request) -> bytes | None:
         offload = self._settings.ebms.offload
