@@ -16,12 +16,13 @@ from ebms_adapter_client.models import URLMapping
 from lxml import etree
 
 from aansluitkit.compliance.adapter import BASE, Adapter, Answer, Call
-from aansluitkit.compliance.facility import SERVICES, played_by
+from aansluitkit.compliance.facility import ROLES, SERVICES, played_by
 from aansluitkit.compliance.report import Outcome, Report, Result, write_html
 from aansluitkit.compliance.run import PING_IN, Run, Sides, number_of_cases
-from aansluitkit.connection import Connection, Environment, Profile
+from aansluitkit.connection import Connection, Environment, Profile, load_connection
 from aansluitkit.documents import render_cpa
 from aansluitkit.errors import KitError
+from aansluitkit.project import ROOT
 
 from ..ebms.conftest import LOOPBACK, PASSWORD, Loop, Node, introduce, loop, names, settings, start
 
@@ -155,6 +156,13 @@ def test_report_tells_ids_and_no_payloads(whole: dict[str, Outcome], agreed: Con
 
 def test_nothing_played_is_nothing_passed(agreed: Connection) -> None:
     assert not Report("x", agreed.cpa.id, outcomes=[Outcome(PING_IN, Result.NOT_PLAYED, "")]).passed
+
+
+def test_example_has_the_services_of_the_compliancevoorziening() -> None:
+    example = load_connection(ROOT / "inventories/voorbeeldgemeente/compliance")
+    assert example.cpa.services == SERVICES
+    assert example.cpa.roles == ROLES
+    assert played_by(example) is example
 
 
 @pytest.mark.parametrize("environment", [Environment.PREPROD, Environment.PRODUCTION])
