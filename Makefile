@@ -25,11 +25,12 @@ fuzz: bootstrap
 
 bench: bootstrap
 	@$(VENV)/python tests/bench/check.py
+	@$(ROOT) $(VENV)/python tests/bench/firewall.py
 	@$(ROOT) $(VENV)/python tests/bench/messages.py
 	@$(ROOT) $(VENV)/python tests/bench/lab.py
 
-docs/topology.svg: inventories/lab/hosts.yml inventories/lab/group_vars/all/connection.yml
-	@$(VENV)/aansluitkit documents inventories/lab --output .lab/documents && cp .lab/documents/topology.svg $@
+docs/netwerkoverzicht.svg: inventories/lab/hosts.yml $(wildcard inventories/lab/group_vars/all/*.yml)
+	@$(VENV)/aansluitkit documents inventories/lab --netwerkoverzicht --output .lab/documents && cp .lab/documents/netwerkoverzicht.svg $@
 
 bootstrap:
 	@./bootstrap

@@ -23,8 +23,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         """Runs on the controller alone."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         try:
-            connection = load_connection(Path((task_vars or {})["inventory_dir"]))
-            refuse_deployment(connection)
+            inventory = Path((task_vars or {})["inventory_dir"])
+            connection = load_connection(inventory)
+            refuse_deployment(inventory, connection)
         except KitError as error:
             return {**result, "failed": True, "msg": f"the inventory is refused, nothing was changed:\n{error}"}
         return {**result, "changed": False, "ansible_facts": {"connections": views(connection)}}

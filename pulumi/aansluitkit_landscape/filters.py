@@ -14,8 +14,7 @@ from itertools import product
 from typing import Literal
 
 from aansluitkit.connection import Component, Connection, Flow, flows_of
-
-OUTSIDE = "external"  # the zone behind which everything lies that is in none
+from aansluitkit.connection.flows import zone_of
 
 
 @dataclass(frozen=True)
@@ -94,11 +93,7 @@ def _through(
 ) -> tuple[Interface, Interface] | None:
     """Where the flow enters and leaves the firewall; None when it does not pass it."""
     firewall = connection.host_of(Component.FIREWALL).name
-    came, goes = _zone(connection, source), _zone(connection, destination)
+    came, goes = zone_of(connection, source), zone_of(connection, destination)
     if firewall in (flow.source, flow.destination) or came == goes:
         return None
     return Interface(firewall, came), Interface(firewall, goes)
-
-
-def _zone(connection: Connection, network: IPv4Network) -> str:
-    return next((name for name, zone in connection.zones.items() if network.subnet_of(zone.network)), OUTSIDE)

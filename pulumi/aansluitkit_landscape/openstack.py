@@ -16,9 +16,10 @@ import pulumi
 from pulumi_openstack import Provider, blockstorage, compute, images, networking
 
 from aansluitkit.connection import Component, Connection, Environment, Host
+from aansluitkit.connection.model import EXTERNAL
 from aansluitkit.connection.place import OpenStack
 from aansluitkit_landscape.cloud_config import cloud_config
-from aansluitkit_landscape.filters import OUTSIDE, Interface, filters_of, forwarded
+from aansluitkit_landscape.filters import Interface, filters_of, forwarded
 from aansluitkit_landscape.hosts import addresses_of
 
 
@@ -50,14 +51,14 @@ class OpenStackLandscape(pulumi.ComponentResource):
         zones = {name: self._zone(name) for name in connection.zones}
         groups = self._groups()
         ports = {interface: self._port(interface, zones[interface.zone], groups[interface]) for interface in groups}
-        self._publish(zones[OUTSIDE], ports)
+        self._publish(zones[EXTERNAL], ports)
         self._hosts(ports)
         self.hosts = addresses_of(connection)
         self.register_outputs({"hosts": self.hosts})
 
     def _zone(self, name: str) -> _Zone:
         network = networking.Network(name, name=f"{self._prefix}-{name}", port_security_enabled=True, opts=self._stays)
-        gateway = self._place.router_address if name == OUTSIDE else self._connection.gateway(name)
+        gateway = self._place.router_address if name == EXTERNAL else self._connection.gateway(name)
         subnet = networking.Subnet(
             name,
             name=f"{self._prefix}-{name}",
@@ -122,7 +123,7 @@ class OpenStackLandscape(pulumi.ComponentResource):
 
     @property
     def _outermost(self) -> Interface:
-        return Interface(self._connection.host_of(Component.FIREWALL).name, OUTSIDE)
+        return Interface(self._connection.host_of(Component.FIREWALL).name, EXTERNAL)
 
     def _publish(self, outside: _Zone, ports: dict[Interface, networking.Port]) -> None:
         """The way to the partner: a router, and the two reserved addresses on the firewall's port."""

@@ -9,7 +9,7 @@ import pulumi
 from aansluitkit.connection import load_connection
 from aansluitkit.connection.place import Place
 from aansluitkit.errors import KitError
-from aansluitkit.landscape.stack import PROJECT, stack_name
+from aansluitkit.landscape.stack import PROJECT
 from aansluitkit.project import ROOT
 from aansluitkit_landscape.existing import ExistingLandscape
 from aansluitkit_landscape.openstack import OpenStackLandscape
@@ -40,10 +40,10 @@ def landscape(inventory: Path) -> None:
         KitError: when the stack is another environment's.
     """
     connection = load_connection(inventory)
-    if pulumi.get_stack() != stack_name(connection):
+    if pulumi.get_stack() != connection.full_name:
         raise KitError(
-            f"{inventory} belongs to stack '{stack_name(connection)}', not to '{pulumi.get_stack()}': choose it with "
-            f"'pulumi stack select --create {stack_name(connection)}', or name another inventory"
+            f"{inventory} belongs to stack '{connection.full_name}', not to '{pulumi.get_stack()}': choose it with "
+            f"'pulumi stack select --create {connection.full_name}', or name another inventory"
         )
     made = LANDSCAPES[connection.place](connection)
     pulumi.export("hosts", made.hosts)

@@ -16,6 +16,7 @@ from aansluitkit.project import ROOT
 _GRACE_SECONDS = 10  # between asking a playbook to end and ending it
 _PLAY = re.compile(r"^PLAY \[(.+)\]")
 _RECAP = re.compile(r"^\S+ +: ok=\d+ +changed=(\d+) ")
+_WITH_US = ("setpriv", "--pdeathsig", "TERM")  # a kit that is killed takes its playbook with it; util-linux
 _FAILURE = re.compile(r"^(fatal|failed|\[ERROR\]|ERROR)")
 
 Process = subprocess.Popen[str]
@@ -39,7 +40,15 @@ def play(  # noqa: PLR0913 - the options have names
         KitError: when a task failed; the message holds the failure and where the log is.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = ["ansible-playbook", "--inventory", str(inventory.resolve()), "--diff", *options, str(playbook)]
+    command = [
+        *_WITH_US,
+        "ansible-playbook",
+        "--inventory",
+        str(inventory.resolve()),
+        "--diff",
+        *options,
+        str(playbook),
+    ]
     lines: list[str] = []
     with log.open("w", encoding="utf-8") as file, _start(command, environment or {}) as process:
         try:

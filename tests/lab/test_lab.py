@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from balance import under_load
 
 from aansluitkit.connection import load_connection
 from aansluitkit.lab import container, network
 from aansluitkit.lab.podman import VOLATILE, containers
 from aansluitkit.project import ROOT
+from aansluitkit.verification.site import Site
 
 INVENTORY = "inventories/lab"
 CERTIFICATES = "/etc/aansluitkit/certificates"
@@ -120,10 +124,50 @@ def test_cut_part_is_named(host: str, cut: str, path: str, check: str, words: tu
     assert list(failed) == [check]
     message = failed[check]["message"]
     assert all(word in message for word in words), message
-    advice = message[message.index("ansible-playbook") :].partition(";")[0]
+    mend(message)
+    assert verify(path) == {}
+
+
+def mend(message: str) -> None:
+    """Do what the check advises."""
+    advice = message[message.index("ansible-playbook") :].partition(";")[0].partition(", or")[0]
     mended = subprocess.run(advice.split(), cwd=ROOT, capture_output=True, text=True, check=False)
     assert mended.returncode == 0, mended.stdout[-3000:]
-    assert verify(path) == {}
+
+
+def test_rule_stands_where_it_is_told() -> None:
+    told = json.loads(kit("flows", INVENTORY, "--json", "-").stdout)["flows"]
+    rules = [rule for flow in told for rule in flow["rules"]]
+    written = dict(line.split(":", 1) for line in on("fw", "grep --line-number . /etc/nftables.conf").splitlines()[1:])
+    assert len(rules) > len(told) / 2
+    assert {written[str(rule["line"])].strip() for rule in rules} == {rule["rule"] for rule in rules}
+
+
+IN_FORCE = "zones.rules_in_force_are_the_declared_ones"
+OPENINGS = [
+    ("ip daddr 198.51.100.70 tcp dport 3306 accept", {"zones.nothing_else_passes"}),
+    ("udp dport 40000 accept", set()),
+]
+
+
+@pytest.mark.parametrize(("rule", "checks"), OPENINGS, ids=["tcp", "udp"])
+def test_undeclared_opening_is_found(rule: str, checks: set[str]) -> None:
+    on("fw", f"nft add rule inet aansluitkit forward {rule}")
+    failed = verify("test_flows")
+    assert {name.rpartition(".")[0] if "passes" in name else name for name in failed} == {IN_FORCE, *checks}
+    assert rule in failed[IN_FORCE]["message"]
+    assert all("198.51.100.70:3306" in check["message"] for name, check in failed.items() if name != IN_FORCE)
+    mend(failed[IN_FORCE]["message"])
+    assert verify("test_flows") == {}
+
+
+def test_rule_that_is_gone_fails_its_own_checks_alone() -> None:
+    found = "nft -a list chain inet aansluitkit forward | sed -n 's/.*\"app-ns-tcp-53\" # handle //p'"
+    on("fw", f"nft delete rule inet aansluitkit forward handle $({found})")
+    failed = verify("test_flows")
+    assert set(failed) == {"zones.declared_flow_passes.app-ns-tcp-53", IN_FORCE}
+    assert all("app-ns-tcp-53" in check["message"] for check in failed.values())
+    mend(failed[IN_FORCE]["message"])
 
 
 def test_every_profile_is_played_both_ways(tmp_path: Path) -> None:
@@ -167,11 +211,69 @@ def test_drift_is_planned_and_mended() -> None:
     assert again.returncode == 0, again.stdout[-3000:] + again.stderr
 
 
+def rotate(stage: str, limit: str = "all") -> None:
+    words = ["ansible-playbook", "--inventory", INVENTORY, "playbooks/rotate.yml", "--limit", limit]
+    done = subprocess.run(
+        [*words, "--extra-vars", f"certificates_stage={stage}"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+
+
+def renewal(action: str, generation: str) -> None:
+    words = [sys.executable, "-m", "aansluitkit.lab.renewal", action, INVENTORY, "--generation", generation]
+    subprocess.run(words, cwd=ROOT, check=True)
+
+
+def shown(host: str) -> str:
+    """Serial number and signature algorithm of the certificate that new connections to ``host`` get to see."""
+    place = {"mijnoverheid": "203.0.113.100:443", "adapter-1": "198.51.100.11:8443", "adapter-2": "198.51.100.12:8443"}
+    command = f"openssl s_client -connect {place[host]} </dev/null 2>/dev/null"
+    return on(host, f"{command} | openssl x509 -noout -serial -text | grep -E 'serial=|Signature Algorithm'")
+
+
+def test_unknown_next_certificate_is_named() -> None:
+    """One side trusts what comes next and the other does not: the switch would break the connection."""
+    renewal("order", "g1")
+    rotate("trust", "adapter")
+    failed = verify("next_")
+    nodes = ("adapter-1", "adapter-2")
+    assert set(failed) == {f"outbound.next_certificate_is_accepted.{node}" for node in nodes}
+    assert all("refuses it" in check["message"] for check in failed.values())
+    rotate("trust")
+    assert verify("next_") == {}
+
+
+@pytest.mark.parametrize("generation", ["g1", "g4"])
+def test_rotation_goes_unnoticed(generation: str) -> None:
+    """To the other generation of PKIoverheid and back, both with messages and pings in both directions."""
+    before = {host: shown(host) for host in ("adapter-1", "adapter-2", "mijnoverheid")}
+
+    def work() -> None:
+        renewal("order", generation)
+        rotate("trust")
+        assert verify("next_") == {}
+        rotate("use", "adapter")
+        rotate("trust", "adapter")  # back, and forth again
+        rotate("use", "adapter")
+        rotate("use", "partner")
+        renewal("adopt", generation)
+        rotate("current")
+
+    with closing(Site(load_connection(ROOT / INVENTORY), INVENTORY)) as site:
+        balances = under_load(site, 200, 20, work)
+    print(balances)
+    assert all(balance.whole and balance.pings for balance in balances.values()), balances
+    for host, former in before.items():
+        assert shown(host) != former
+        assert ("rsassaPss" in shown(host)) is (generation == "g4")
+    assert verify("") == {}
+
+
 def test_bad_inventory_changes_nothing(tmp_path: Path) -> None:
     before = {host["Id"] for host in containers(network.PREFIX)}
     folder = tmp_path / "lab"
     subprocess.run(["cp", "-r", ROOT / INVENTORY, folder], check=True)
-    variables = folder / "group_vars/all/connection.yml"
+    variables = folder / "group_vars/all/customer.yml"
     variables.write_text(variables.read_text().replace("00000099000000001000", "123"))
     refused = kit("lab", "up", str(folder))
     assert refused.returncode == 2

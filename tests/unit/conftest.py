@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from aansluitkit.certificates.pkioverheid import Generation
 from aansluitkit.connection import Connection, Profile, load_connection
 from aansluitkit.documents import render_cpa
 from aansluitkit.ebms.cpa import Terms, read_cpa
 from aansluitkit.ebms.signature import Signer
-from aansluitkit.lab.pki import ENDPOINT, PARTNER, Generation, make_pki
+from aansluitkit.lab.pki import ENDPOINT, PARTNER, make_pki
 from aansluitkit.project import ROOT
 
 LAB = Path(__file__).parents[2] / "inventories/lab"
@@ -33,6 +36,23 @@ def agreed(connection: Connection, profile: Profile | None = None, **changes: An
 @pytest.fixture(scope="session")
 def lab_connection() -> Connection:
     return load_connection(LAB)
+
+
+@pytest.fixture(scope="session")
+def forty_hosts(tmp_path_factory: pytest.TempPathFactory) -> Connection:
+    """The lab with more adapters and applications."""
+    folder = Path(shutil.copytree(LAB, tmp_path_factory.mktemp("forty") / "inventories/lab"))
+    content = yaml.safe_load((folder / "hosts.yml").read_text())
+    groups = content["all"]["children"]
+    for name, first, last in (("adapter", 3, 24), ("app", 2, 12)):
+        group = groups["adapter" if name == "adapter" else "application"]["hosts"]
+        for number in range(first, last):
+            address = f"198.51.100.{number + (20 if name == 'adapter' else 48)}"
+            group[f"{name}-{number}"] = {"connection_addresses": {"application": address}}
+    (folder / "hosts.yml").write_text(yaml.safe_dump(content, sort_keys=False))
+    connection = load_connection(folder)
+    assert len(connection.hosts) == 40
+    return connection
 
 
 @pytest.fixture(scope="session")

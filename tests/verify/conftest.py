@@ -12,7 +12,7 @@ from aansluitkit.connection.views import CERTIFICATES
 from aansluitkit.verification.site import Site
 
 REFUSED_FOLDER = "/run/aansluitkit-verify"
-REFUSED = ("refused-foreign-authority", "refused-wrong-oin")
+REFUSED = ("refused-foreign-authority", "refused-wrong-oin", "refused-revoked")
 PING_SECONDS = 75  # an adapter waits for connection, answer and Pong
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from aansluitkit.connection import Component, Connection, Host
 from aansluitkit.connection.model import HTTPS_PORT
-from aansluitkit.connection.views import CERTIFICATES
+from aansluitkit.connection.views import CERTIFICATES, CRLS
 from aansluitkit.digikoppeling import OIN_TYPE
 from aansluitkit.ebms.cpa import PartyId
 from aansluitkit.ebms.message import PING, SOAP_ACTION, build, fault_reason, request
@@ -98,10 +98,12 @@ def test_load_balancer_reaches(site: Site, connection: Connection, adapter: Host
             )
 
 
-def exchange(site: Site, partner: Host, credentials: str | None = CERTIFICATES, **request: Any) -> dict[str, Any]:
+def exchange(
+    site: Site, partner: Host, credentials: str | None = CERTIFICATES, prefix: str = "", **request: Any
+) -> dict[str, Any]:
     """One HTTPS exchange from the partner with our endpoint, with the certificate in folder ``credentials``."""
     connection = site.connection
-    certificate = {"certificate": f"{credentials}/certificate.pem", "key": f"{credentials}/key.pem"}
+    certificate = {"certificate": f"{credentials}/{prefix}certificate.pem", "key": f"{credentials}/{prefix}key.pem"}
     return site.probe(
         partner,
         "tls",
@@ -109,6 +111,7 @@ def exchange(site: Site, partner: Host, credentials: str | None = CERTIFICATES, 
         port=HTTPS_PORT,
         name=connection.host_name,
         trust=f"{CERTIFICATES}/trust.pem",
+        crls=CRLS if connection.crl_addresses else None,
         path=connection.path,
         **(certificate if credentials else {}),
         **request,
@@ -150,6 +153,35 @@ def test_stranger_is_refused(site: Site, connection: Connection, partner: Host, 
         unproved(
             f"adapter: a client with certificate '{stranger}' came to layer {answer['layer']}; TLS must refuse it",
             "see trust.pem of the adapter nodes, which may hold the partner's root alone, then "
+            + site.redeploy(connection.host_of(Component.ADAPTER).name),
+            connection.contacts.platform_operator,
+        )
+
+
+@pytest.mark.check(PATH, "tls_client")
+def test_next_partner_certificate_is_accepted(site: Site, connection: Connection, partner: Host) -> None:
+    """Our adapter accepts the certificate that the partner will show after a renewal, where one is under way."""
+    if site.run(partner, "test -e %s", f"{CERTIFICATES}/next-certificate.pem").rc != 0:
+        return
+    answer = exchange(site, partner, prefix="next-")
+    if answer["layer"] != "http":
+        unproved(
+            f"next certificate of {connection.partner.name}: our adapter refuses it: {answer['error']}",
+            "see trust.pem and the CRLs of the adapter nodes: certificates_stage 'trust' brings both (docs/rotate.md)",
+            connection.contacts.platform_operator,
+        )
+
+
+@pytest.mark.check(PATH, "tls_client")
+def test_revoked_is_refused(site: Site, connection: Connection, partner: Host, refused: str) -> None:
+    """A certificate of the partner that its authority has revoked is refused by TLS itself."""
+    if not connection.crl_addresses:
+        pytest.skip("revocation is not looked up: connection_crl_addresses is not set")
+    answer = exchange(site, partner, credentials=f"{refused}/refused-revoked")
+    if answer["layer"] != "tls_client":
+        unproved(
+            f"adapter: a client with a revoked certificate came to layer {answer['layer']}; TLS must refuse it",
+            f"see {CRLS} of the adapter nodes and aansluitkit-crl.service, which fetches it, then "
             + site.redeploy(connection.host_of(Component.ADAPTER).name),
             connection.contacts.platform_operator,
         )

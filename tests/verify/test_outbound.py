@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from aansluitkit.connection import Component, Connection, Host
-from aansluitkit.connection.views import CERTIFICATES
+from aansluitkit.connection.views import CERTIFICATES, CRLS
 from aansluitkit.verification.site import Site, unproved
 
 PATH = "outbound"
@@ -101,8 +101,8 @@ def test_partner_listens(site: Site, connection: Connection, adapter: Host) -> N
         )
 
 
-def exchange(site: Site, adapter: Host, **request: Any) -> dict[str, Any]:
-    """One HTTPS exchange from the adapter with the partner's endpoint."""
+def exchange(site: Site, adapter: Host, prefix: str = "", **request: Any) -> dict[str, Any]:
+    """One HTTPS exchange from the adapter with the partner's endpoint; ``prefix`` is of the certificate's name."""
     connection = site.connection
     return site.probe(
         adapter,
@@ -111,8 +111,9 @@ def exchange(site: Site, adapter: Host, **request: Any) -> dict[str, Any]:
         port=connection.partner.port,
         name=connection.partner.host_name,
         trust=f"{CERTIFICATES}/trust.pem",
-        certificate=f"{CERTIFICATES}/certificate.pem",
-        key=f"{CERTIFICATES}/key.pem",
+        crls=CRLS if connection.crl_addresses else None,
+        certificate=f"{CERTIFICATES}/{prefix}certificate.pem",
+        key=f"{CERTIFICATES}/{prefix}key.pem",
         path=connection.partner.path,
         **request,
     )
@@ -140,6 +141,20 @@ def test_our_certificate_is_accepted(site: Site, connection: Connection, adapter
             f"see {CERTIFICATES}/certificate.pem of {adapter.name} (dates, OIN, whole chain below the root), then "
             + site.redeploy(adapter.name),
             connection.contacts.platform_operator,
+        )
+
+
+@pytest.mark.check(PATH, "tls_client")
+def test_next_certificate_is_accepted(site: Site, connection: Connection, adapter: Host) -> None:
+    """The partner accepts the certificate that the node will show after a renewal, where one is under way."""
+    if site.run(adapter, "test -e %s", f"{CERTIFICATES}/next-certificate.pem").rc != 0:
+        return
+    answer = exchange(site, adapter, "next-")
+    if answer["layer"] != "http":
+        unproved(
+            f"next certificate of {adapter.name}: {connection.partner.name} refuses it: {answer['error']}",
+            "do not use it yet: the partner has to trust its root and to know its CRLs first (docs/rotate.md)",
+            connection.partner.contact,
         )
 
 

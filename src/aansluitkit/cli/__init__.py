@@ -15,6 +15,12 @@ import typer
 from aansluitkit.cli import inventories
 
 # isort: split
+from aansluitkit.cli import flows
+
+# isort: split
+from aansluitkit.cli import certificates
+
+# isort: split
 from aansluitkit.cli import hosts
 
 # isort: split
@@ -26,7 +32,7 @@ from aansluitkit.cli.app import app
 from aansluitkit.errors import InventoryError, KitError
 from aansluitkit.project import use_own_tools
 
-__all__ = ["app", "compliance", "hosts", "inventories", "lab", "main"]
+__all__ = ["app", "certificates", "compliance", "flows", "hosts", "inventories", "lab", "main"]
 
 
 def main() -> None:

@@ -73,10 +73,22 @@ def _say(message: str) -> None:
 
 def _deployable(inventory: Path) -> Connection:
     from aansluitkit.connection import refuse_deployment  # noqa: PLC0415
+    from aansluitkit.fleet.survey import survey  # noqa: PLC0415
 
     connection = load_connection(inventory)
-    refuse_deployment(connection)
+    refuse_deployment(inventory, connection)
+    [entry] = survey([inventory])
+    if entry.problems:
+        raise InventoryError(list(entry.problems))
+    _refuse_another_lab(inventory, connection)
     return connection
+
+
+def _refuse_another_lab(inventory: Path, connection: Connection) -> None:
+    if connection.environment is Environment.LAB:
+        from aansluitkit.lab.lock import refuse_another  # noqa: PLC0415
+
+        refuse_another(inventory)
 
 
 def _need_answer(what: str, *, yes: bool) -> None:
@@ -107,8 +119,8 @@ def deploy(
 ) -> None:
     """Configure the hosts of one or many inventories, side by side: ansible-playbook with playbooks/site.yml.
 
-    All inventories are checked first; when one is refused, nothing is deployed. One that fails stops no other. The lab
-    and examples below a folder are left out.
+    All inventories are checked first, also against the customers beside them; when one is refused, nothing is deployed.
+    One that fails stops no other. Labs and examples below a folder are left out.
     """
     from aansluitkit.fleet.deploy import deploy_all  # noqa: PLC0415
 
@@ -142,11 +154,12 @@ def _ready(paths: list[Path]) -> dict[Path, Connection]:
         for inventory, connection in connections.items()
         if inventory.resolve() in named or not (connection.example or connection.environment is Environment.LAB)
     }
-    for connection in chosen.values():
-        refuse_deployment(connection)
+    for inventory, connection in chosen.items():
+        refuse_deployment(inventory, connection)
+        _refuse_another_lab(inventory, connection)
     if not chosen:
-        raise KitError(
-            f"{', '.join(map(str, paths))} holds nothing but examples and the lab: name the one that is meant"
+        raise UsageError(
+            f"{', '.join(map(str, paths))} holds nothing but examples and labs: name the one that is meant"
         )
     return chosen
 
@@ -164,7 +177,7 @@ def _deploy(inventory: Path, connection: Connection, logs: Path, options: tuple[
     from aansluitkit.fleet.deploy import Deploy  # noqa: PLC0415
     from aansluitkit.lab.ansible import settings_for  # noqa: PLC0415
 
-    name = f"{connection.name}.{connection.environment}"
+    name = connection.full_name
     return Deploy(inventory, name, logs.resolve() / f"{name}.log", options, settings_for(connection))
 
 
@@ -241,6 +254,7 @@ def verify(
     from aansluitkit.verification import Result, show, verify, write_html  # noqa: PLC0415
 
     target = console(json_file)
+    _refuse_another_lab(inventory, load_connection(inventory))
     report = verify(inventory, lambda found: show(target, found), only)
     write_json(report.as_json(), json_file)
     if html_file:

@@ -37,8 +37,8 @@ Day = Annotated[
 def check(paths: Inventories, json_file: JsonFile = None) -> None:
     """Check inventories against every rule and against each other, without touching a host.
 
-    What may belong to one customer alone (address, endpoint, CPA, OIN) is compared between the inventories that are
-    named. Status 1: nothing is wrong, but values are still to be filled in.
+    What may belong to one customer alone (address, endpoint, CPA, OIN) is compared with all customers of the same
+    folder, whether they are named or not. Status 1: nothing is wrong, but values are still to be filled in.
     """
     from aansluitkit.fleet.survey import find, survey  # noqa: PLC0415
 
@@ -83,7 +83,8 @@ Accept = Callable[[str], str]
 @app.command(
     epilog=examples(
         "new gemeente-x",
-        "new klant-201 --kind vendor --organisation 'Klant B.V.' --oin 00000003123456780000 --endpoint ebms.klant.nl",
+        "new klant-201 --kind vendor --organisation 'Klant B.V.' --oin 00000003123456780000 --endpoint ebms.klant.nl "
+        "--lab",
     )
 )
 def new(
@@ -104,6 +105,10 @@ def new(
             show_default="inventories/ of the project",
         ),
     ] = ROOT / "inventories",
+    *,
+    lab: Annotated[
+        bool, typer.Option("--lab", help="Make its lab too: the same connection on this machine (aansluitkit lab up).")
+    ] = False,
 ) -> None:
     """Make the inventories of a new customer, and list the values that only people or Logius know.
 
@@ -111,9 +116,9 @@ def new(
     of addresses (new_inside_network, new_external_network) out of which the next free ones are taken.
     """
     from aansluitkit.fleet import new as making  # noqa: PLC0415
-    from aansluitkit.fleet.survey import survey  # noqa: PLC0415
+    from aansluitkit.fleet.survey import seen_from_here, survey  # noqa: PLC0415
 
-    folder = _as_seen_from_here(folder)
+    folder = seen_from_here(folder)
     kind = kind or _usual_kind(folder)
     number = "HRN" if kind is Kind.VENDOR else "OIN"
     if production_endpoint and kind is Kind.VENDOR:
@@ -128,20 +133,19 @@ def new(
                 {Environment.PREPROD: endpoint}.get(environment, production_endpoint),
                 f"Host name of the endpoint ({environment})",
                 "--endpoint" if environment is Environment.PREPROD else "--production-endpoint",
-                making.accept_endpoint,
+                lambda value: making.accept_own_endpoint(value, folder),
             )
             for environment in making.environments_of(kind)
         },
     )
+    if lab:
+        order.endpoints[Environment.LAB] = order.endpoints[Environment.PREPROD]
     inventories = making.make(order, folder)
     _show(survey(inventories), console())
-    print(f"made {', '.join(map(str, inventories))}; next: fill in what is blank, then aansluitkit check {folder}")
-
-
-def _as_seen_from_here(folder: Path) -> Path:
-    """The shorter name of ``folder`` where it lies below the working folder: names of files stay readable."""
-    here = Path.cwd()
-    return folder.relative_to(here) if folder.is_relative_to(here) else folder
+    print(f"made {', '.join(map(str, inventories))}")
+    print(f"next: fill in what is blank, then aansluitkit check {folder / name}")
+    if lab:
+        print(f"in the lab: aansluitkit lab up {folder / name / making.LAB}")
 
 
 def _usual_kind(folder: Path) -> Kind:
@@ -253,10 +257,9 @@ def _show_answer(answer: Answer, target: Console) -> None:
         target.print(table)
     _show_steps(answer, target)
     _show_places(answer, target)
-    for inventory in answer.unasked:
-        target.print(
-            f"[yellow]not asked[/] {inventory}: it is refused or has blanks; see aansluitkit check", soft_wrap=True
-        )
+    for one in answer.unasked:
+        more = f" (and {one.problems - 1} more; see aansluitkit check)" if one.problems > 1 else ""
+        target.print(f"[yellow]not asked[/] {escape(f'{one.reason}{more}')}", soft_wrap=True)
     target.print(
         f"{len(answer.impacts)} touched, {answer.untouched} not touched, {len(answer.unasked)} not asked", style="bold"
     )
@@ -293,13 +296,23 @@ def _show_places(answer: Answer, target: Console) -> None:
         target.print(f"write it in {key} ({count} of them)", markup=False, soft_wrap=True)
 
 
-@app.command(epilog=examples("documents inventories/gemeente-x/preprod --output documents"))
+@app.command(
+    epilog=examples(
+        "documents inventories/gemeente-x/preprod --output documents",
+        "documents inventories/gemeente-x/preprod --output documents --netwerkoverzicht",
+    )
+)
 def documents(
     inventory: Inventory,
     output: Annotated[Path, typer.Option(help="Folder for the documents; made where it is absent.")],
+    *,
+    netwerkoverzicht: Annotated[
+        bool, typer.Option("--netwerkoverzicht", help="Only the netwerkoverzicht, which needs no certificates yet.")
+    ] = False,
 ) -> None:
-    """Write CPA, consumerspecificatie and the topology of an inventory."""
-    from aansluitkit.documents import write_documents  # noqa: PLC0415
+    """Write CPA, consumerspecificatie and the netwerkoverzicht (HTML, PDF and SVG) of an inventory."""
+    from aansluitkit.documents import date_of, write_documents, write_netwerkoverzicht  # noqa: PLC0415
 
-    for path in write_documents(load_connection(inventory), output):
+    make = write_netwerkoverzicht if netwerkoverzicht else write_documents
+    for path in make(load_connection(inventory), output, date_of(inventory)):
         print(path)

@@ -26,7 +26,7 @@ def play(inventory: Path, tell: Callable[[Outcome], None]) -> Report:
         KitError: when its environment has no Compliancevoorziening, or a host or an adapter can't be asked.
     """
     connection = played_by(load_connection(inventory))
-    refuse_deployment(connection)
+    refuse_deployment(inventory, connection)
     report = Report(str(inventory), connection.cpa.id)
 
     def ended(outcome: Outcome) -> None:

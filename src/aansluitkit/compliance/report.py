@@ -83,7 +83,7 @@ def show(console: Console, outcome: Outcome) -> None:
     """Print ``outcome`` as one line."""
     style, case = _STYLE[outcome.result], outcome.case
     found = f": {escape(outcome.found)}" if outcome.found else ""
-    console.print(f"  [{style}]{outcome.result:<10}[/] {case.id:<28} {escape(case.english)}{found}", soft_wrap=True)
+    console.print(f"  [{style}]{outcome.result:<10}[/] {case.id:<32} {escape(case.english)}{found}", soft_wrap=True)
 
 
 def summarise(console: Console, report: Report) -> None:

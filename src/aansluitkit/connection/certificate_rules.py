@@ -1,28 +1,23 @@
 """Rules that read the certificates of both parties, as the CPA will name them.
 
-The lab is left out: its own authority makes the certificates in the run. So are files of an example that are not
-there. Whether a chain ends in a trusted root is judged on the host that uses it.
+What a certificate must be stands in ``certificates.rules``; here is which certificate has to be it. The lab is left
+out: its own authority makes the certificates in the run. So are files of an example that are not there. Whether a
+chain ends in a trusted root is judged when a certificate is taken in, and on the host that uses it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
-from functools import lru_cache
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from aansluitkit.connection.identifiers import TEST_PREFIX
+from aansluitkit.certificates import rules as expected
+from aansluitkit.certificates.facts import read_leaf
 from aansluitkit.connection.model import Connection, Environment
 from aansluitkit.connection.rules import TESTING, Finding, Rule
 from aansluitkit.digikoppeling import OIN_TYPE
 
-TRIAL_POLICIES = "2.16.528.1.1003.1.2.41."  # PKIoverheid TRIAL; production of G4 has 44 in its place
-SHORTEST_RSA = 3072  # bits; NCSC TLS guideline 2025-05 phases out what is shorter
 Found = tuple[str, x509.Certificate]  # 'organisation' or 'partner', and its leaf
 
 
@@ -30,27 +25,6 @@ def parties(connection: Connection) -> Iterator[tuple[str, Path]]:
     """Each party's certificate file."""
     yield "organisation", connection.certificates.organisation
     yield "partner", connection.certificates.partner
-
-
-def read_leaf(path: Path) -> x509.Certificate:
-    """The first certificate of the PEM file ``path``.
-
-    Raises:
-        OSError: when it can't be read.
-        ValueError: when it holds no certificate.
-    """
-    status = path.stat()
-    return _read_leaf(path, status.st_mtime_ns, status.st_size, status.st_ino)
-
-
-@lru_cache(maxsize=16)
-def _read_leaf(path: Path, *_state: int) -> x509.Certificate:
-    return x509.load_pem_x509_certificate(path.read_bytes())
-
-
-def public_key(certificate: x509.Certificate) -> bytes:
-    """The certificate's public key, as bytes to compare."""
-    return certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def leaves(connection: Connection) -> list[Found]:
@@ -62,6 +36,10 @@ def leaves(connection: Connection) -> list[Found]:
         except (OSError, ValueError):
             continue  # certificate_files_are_there says so
     return found
+
+
+def _named(connection: Connection, party: str) -> str:
+    return f"'{getattr(connection.certificates, party)}'"
 
 
 def certificate_files_are_there(connection: Connection) -> Iterator[Finding]:
@@ -88,72 +66,45 @@ def certificate_files_are_there(connection: Connection) -> Iterator[Finding]:
 def serial_number_is_the_oin(connection: Connection) -> Iterator[Finding]:
     """Our certificate carries our OIN or HRN in the subject's serialNumber (BEV PKI001)."""
     for party, certificate in leaves(connection):
-        found, oin = serial_number(certificate), connection.organisation.oin
-        if party == "organisation" and found != oin:
-            yield (
-                "certificates.organisation",
-                f"'{connection.certificates.organisation}' has serialNumber '{found}', not '{oin}' of "
-                "connection_organisation.oin (BEV PKI001): correct either, or order the certificate again",
-            )
-
-
-def serial_number(certificate: x509.Certificate) -> str:
-    """The serialNumber of the certificate's subject, or 'none'."""
-    found = certificate.subject.get_attributes_for_oid(NameOID.SERIAL_NUMBER)
-    return str(found[0].value) if found else "none"
+        if party == "organisation":
+            oin, file = connection.organisation.oin, _named(connection, party)
+            for sentence in expected.bears_number(file, certificate, oin, "connection_organisation.oin"):
+                yield "certificates.organisation", f"{sentence}: correct either, or order the certificate again"
 
 
 def certificate_covers_endpoint(connection: Connection) -> Iterator[Finding]:
     """The endpoint's name stands in the certificate, and does not change (seed 3.3.8; BP ch. 3, Endpoint)."""
-    names = {"organisation": connection.host_name, "partner": connection.partner.host_name}
-    endpoints = {"organisation": "connection_endpoint", "partner": "connection_partner.endpoint"}
     for party, certificate in leaves(connection):
-        covered = dns_names(certificate)
-        if names[party] not in covered:
-            yield (
-                f"certificates.{party}",
-                f"'{getattr(connection.certificates, party)}' is for {', '.join(covered) or 'no name'}, not for "
-                f"'{names[party]}' of {endpoints[party]} (seed 3.3.8): write the name that was ordered, or order anew",
-            )
+        for sentence in expected.covers_name(_named(connection, party), certificate, *endpoint_of(connection, party)):
+            yield f"certificates.{party}", sentence
 
 
-def dns_names(certificate: x509.Certificate) -> list[str]:
-    """The host names that the certificate is for, in small letters."""
-    try:
-        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-    except x509.ExtensionNotFound:
-        return []
-    return [name.lower() for name in extension.value.get_values_for_type(x509.DNSName)]
+def endpoint_of(connection: Connection, party: str) -> tuple[str, str]:
+    """The host name of a party's endpoint, and the variable that says so."""
+    if party == "partner":
+        return connection.partner.host_name, "connection_partner.endpoint"
+    return connection.host_name, "connection_endpoint"
+
+
+def _each(judge: Callable[[str, x509.Certificate], Iterator[str]], connection: Connection) -> Iterator[Finding]:
+    for party, certificate in leaves(connection):
+        for sentence in judge(_named(connection, party), certificate):
+            yield f"certificates.{party}", sentence
 
 
 def certificates_are_valid_now(connection: Connection) -> Iterator[Finding]:
     """A certificate outside its dates is refused by the other side (BEV PKI002)."""
-    now = datetime.now(UTC)
-    for party, certificate in leaves(connection):
-        begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-        if not begin <= now < end:
-            yield (
-                f"certificates.{party}",
-                f"'{getattr(connection.certificates, party)}' is valid from {begin:%Y-%m-%d} to {end:%Y-%m-%d}, not "
-                "today (BEV PKI002): give a certificate that is valid",
-            )
+    yield from _each(expected.is_valid_now, connection)
 
 
 def certificates_serve_both_ways(connection: Connection) -> Iterator[Finding]:
     """Each party calls and is called, so its certificate is for client and server (PKIoverheid PoR part 3h; G4)."""
-    wanted = {"clientAuth": ExtendedKeyUsageOID.CLIENT_AUTH, "serverAuth": ExtendedKeyUsageOID.SERVER_AUTH}
-    for party, certificate in leaves(connection):
-        try:
-            usages = list(certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
-        except x509.ExtensionNotFound:
-            continue  # without the extension every usage is allowed (RFC 5280 section 4.2.1.12)
-        missing = [name for name, usage in wanted.items() if usage not in usages]
-        if missing:
-            yield (
-                f"certificates.{party}",
-                f"'{getattr(connection.certificates, party)}' is not for {' and '.join(missing)}; a party that sends "
-                "and receives needs both (PKIoverheid PoR part 3h): order a certificate with both",
-            )
+    yield from _each(expected.serves_both_ways, connection)
+
+
+def certificates_are_strong(connection: Connection) -> Iterator[Finding]:
+    """What NCSC calls insufficient is refused by the other side (TLS guideline 2025-05; BEV TLSCIPH001)."""
+    yield from _each(expected.is_strong, connection)
 
 
 def cpa_ends_with_certificates(connection: Connection) -> Iterator[Finding]:
@@ -173,59 +124,39 @@ def cpa_ends_with_certificates(connection: Connection) -> Iterator[Finding]:
 
 def test_certificates_stay_out(connection: Connection) -> Iterator[Finding]:
     """A test certificate never reaches production, and preprod only where the partner asked for it (seed 4.3.1)."""
-    if connection.environment is Environment.PREPROD and connection.test_certificates_allowed is not None:
+    if takes_test_certificates(connection):
         return
+    advice = "give the certificate of PKIoverheid"
+    if connection.environment is Environment.PREPROD:
+        advice += ", or declare connection_test_certificates_allowed with the partner's reason"
     for party, certificate in leaves(connection):
-        sign = _sign_of_test(certificate)
-        if sign:
-            advice = "give the certificate of PKIoverheid"
-            if connection.environment is Environment.PREPROD:
-                advice += ", or declare connection_test_certificates_allowed with the partner's reason"
-            yield (
-                f"certificates.{party}",
-                f"'{getattr(connection.certificates, party)}' is a test certificate ({sign}), which "
-                f"{connection.environment} refuses (seed 4.3.1): {advice}",
-            )
+        file, where = _named(connection, party), str(connection.environment)
+        for sentence in expected.is_for_real(file, certificate, where, advice):
+            yield f"certificates.{party}", sentence
 
 
-def _sign_of_test(certificate: x509.Certificate) -> str | None:
-    if certificate.subject == certificate.issuer:
-        return "self-signed"
-    if serial_number(certificate).startswith(TEST_PREFIX):
-        return f"test OIN '{serial_number(certificate)}'"
-    try:
-        policies = certificate.extensions.get_extension_for_class(x509.CertificatePolicies).value
-    except x509.ExtensionNotFound:
-        policies = x509.CertificatePolicies([])
-    found = [policy.policy_identifier.dotted_string for policy in policies]
-    trial = next((policy for policy in found if f"{policy}.".startswith(TRIAL_POLICIES)), None)
-    if trial:
-        return f"policy {trial} of PKIoverheid TRIAL"
-    return "issuer of PKIoverheid TRIAL" if "TRIAL" in certificate.issuer.rfc4514_string().upper() else None
+def takes_test_certificates(connection: Connection) -> bool:
+    """Whether test certificates may be used: in tests, and in preprod where the partner asked for them."""
+    if connection.environment is Environment.PREPROD:
+        return connection.test_certificates_allowed is not None
+    return connection.environment in TESTING
 
 
 def partner_serial_number_is_its_oin(connection: Connection) -> Iterator[Finding]:
     """The partner's certificate carries its OIN, unless another party ends TLS for it (KV ch. 5; BP EB005)."""
     for party, certificate in leaves(connection):
-        found, oin = serial_number(certificate), connection.partner.oin
-        if party == "partner" and found != oin and connection.partner.party_id_type == OIN_TYPE:
-            yield (
-                "certificates.partner",
-                f"'{connection.certificates.partner}' has serialNumber '{found}', not '{oin}' of "
-                "connection_partner.oin (BEV PKI001): ask the partner whether another party ends TLS for it (BP EB005)",
-            )
+        if party == "partner" and connection.partner.party_id_type == OIN_TYPE:
+            oin, file = connection.partner.oin, _named(connection, party)
+            for sentence in expected.bears_number(file, certificate, oin, "connection_partner.oin"):
+                yield (
+                    "certificates.partner",
+                    f"{sentence}: ask the partner whether another party ends TLS for it (BP EB005)",
+                )
 
 
 def keys_are_long_enough(connection: Connection) -> Iterator[Finding]:
     """RSA keys below 3072 bits are being phased out (NCSC TLS guideline 2025-05; BEV TLSCIPH001)."""
-    for party, certificate in leaves(connection):
-        key = certificate.public_key()
-        if isinstance(key, RSAPublicKey) and key.key_size < SHORTEST_RSA:
-            yield (
-                f"certificates.{party}",
-                f"'{getattr(connection.certificates, party)}' has an RSA key of {key.key_size} bits; below "
-                f"{SHORTEST_RSA} is being phased out (NCSC 2025-05): order the next one with a longer key",
-            )
+    yield from _each(expected.is_long_enough, connection)
 
 
 RULES: tuple[Rule, ...] = (
@@ -234,6 +165,7 @@ RULES: tuple[Rule, ...] = (
     certificate_covers_endpoint,
     certificates_are_valid_now,
     certificates_serve_both_ways,
+    certificates_are_strong,
     cpa_ends_with_certificates,
 )
 OF_CHAIN: tuple[Rule, ...] = (test_certificates_stay_out,)  # where test certificates are no matter of course

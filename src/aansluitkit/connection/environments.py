@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from aansluitkit.connection.certificate_rules import parties, public_key, read_leaf
+from aansluitkit.certificates.facts import public_key, read_leaf
+from aansluitkit.connection.certificate_rules import parties
 from aansluitkit.connection.inventory_rules import is_blank
 from aansluitkit.connection.loading import SECRET_PREFIX, Inventory
 from aansluitkit.connection.model import Connection, Environment

@@ -8,13 +8,52 @@ one: two different addresses, which the partner must know both (seed 4.4.2).
 from __future__ import annotations
 
 from collections.abc import Iterator
+from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, collapse_addresses
 from typing import Literal
 
-from aansluitkit.connection.model import HTTPS_PORT, Component, Connection, Host, Model
+from aansluitkit.connection.model import EXTERNAL, HTTP_PORT, HTTPS_PORT, Component, Connection, Host, Model
 
+PARTNER = "partner"  # what a flow calls the other side, wherever it is
+AUTHORITIES = "pkioverheid"  # and those who publish the CRLs of both parties' certificates
 SSH_PORT = 22
 DNS_PORT = 53
+
+
+class Purpose(StrEnum):
+    """What a flow is for; a document tells it in its own language."""
+
+    MESSAGES_IN = "messages_in"
+    MESSAGES_OUT = "messages_out"
+    MESSAGES_TO_ADAPTER = "messages_to_adapter"
+    HEALTH = "health"
+    STORE = "store"
+    APPLICATION = "application"
+    NAMES = "names"
+    MANAGEMENT = "management"
+    REVOCATION = "revocation"
+    EXTRA = "extra"
+
+
+REASONS = {
+    Purpose.MESSAGES_IN: "ebMS messages from the partner (seed 4.3.5)",
+    Purpose.MESSAGES_OUT: "ebMS messages to the partner (seed 4.3.5)",
+    Purpose.MESSAGES_TO_ADAPTER: "ebMS messages to the adapter, TLS passed through",
+    Purpose.HEALTH: "health check of the load balancer",
+    Purpose.STORE: "store of messages and CPAs",
+    Purpose.APPLICATION: "application hands over and takes messages",
+    Purpose.NAMES: "resolves names",
+    Purpose.MANAGEMENT: "configuration by Ansible over SSH",
+    Purpose.REVOCATION: "CRLs of both parties' certificates (BEV PKI004)",
+}
+
+
+class Direction(StrEnum):
+    """Which way a flow is begun, seen from the organisation: inbound, outbound, or within it."""
+
+    INBOUND = "inbound"
+    OUTBOUND = "outbound"
+    INSIDE = "inside"
 
 
 class Flow(Model):
@@ -32,6 +71,7 @@ class Flow(Model):
     destination_networks: tuple[IPv4Network, ...]
     protocol: Literal["tcp", "udp"]
     port: int
+    purpose: Purpose
     reason: str
     published_address: IPv4Address | None = None
     outbound_address: IPv4Address | None = None
@@ -40,16 +80,43 @@ class Flow(Model):
         return self.id
 
 
+class FlowGroup(Model):
+    """Flows that are one thing to people: each source may reach each destination, in the same way, for one purpose.
+
+    ``number`` is what picture, table and command call it; the flows in it are ``number``.1 and so on.
+    """
+
+    number: int
+    direction: Direction
+    flows: tuple[Flow, ...]
+
+    @property
+    def first(self) -> Flow:
+        """The flow that stands for all in what they share."""
+        return self.flows[0]
+
+    @property
+    def protocols(self) -> str:
+        """Such as tcp, or udp/tcp."""
+        return "/".join(dict.fromkeys(flow.protocol for flow in self.flows))
+
+
 def _networks(*addresses: IPv4Address) -> tuple[IPv4Network, ...]:
     return tuple(IPv4Network(address) for address in addresses)
 
 
-def _merged(ranges: tuple[IPv4Network, ...]) -> tuple[IPv4Network, ...]:
+def merged(ranges: tuple[IPv4Network, ...]) -> tuple[IPv4Network, ...]:
     """``ranges`` without overlap: a firewall's set takes no address twice."""
     return tuple(collapse_addresses(ranges))
 
 
-def _flow(source: Host, destination: Host, port: int, reason: str, protocol: Literal["tcp", "udp"] = "tcp") -> Flow:
+def _flow(
+    source: Host,
+    destination: Host,
+    port: int,
+    purpose: Purpose,
+    protocol: Literal["tcp", "udp"] = "tcp",
+) -> Flow:
     return Flow(
         id=f"{source.name}-{destination.name}-{protocol}-{port}",
         source=source.name,
@@ -58,7 +125,8 @@ def _flow(source: Host, destination: Host, port: int, reason: str, protocol: Lit
         destination_networks=_networks(destination.address),
         protocol=protocol,
         port=port,
-        reason=reason,
+        purpose=purpose,
+        reason=REASONS[purpose],
     )
 
 
@@ -68,7 +136,7 @@ def _management(connection: Connection) -> Iterator[Flow]:
             if host is not manager and Component.PARTNER not in host.components:
                 # The firewall is managed in the manager's own zone, where no rule of its forward chain can lock it out.
                 address = host.addresses.get(manager.zone, host.address)
-                flow = _flow(manager, host, SSH_PORT, "configuration by Ansible over SSH")
+                flow = _flow(manager, host, SSH_PORT, Purpose.MANAGEMENT)
                 yield flow.model_copy(update={"destination_networks": _networks(address)})
 
 
@@ -79,7 +147,7 @@ def _names(connection: Connection) -> Iterator[Flow]:
             continue
         for protocol in ("udp", "tcp"):
             address = host.addresses.get(server.zone, host.address)
-            flow = _flow(host, server, DNS_PORT, "resolves names", protocol)
+            flow = _flow(host, server, DNS_PORT, Purpose.NAMES, protocol)
             update: dict[str, object] = {"source_networks": _networks(address)}
             if Component.PARTNER in host.components:
                 update["published_address"] = connection.inbound_address
@@ -90,27 +158,45 @@ def _messages(connection: Connection) -> Iterator[Flow]:
     balancer = connection.host_of(Component.LOAD_BALANCER)
     yield Flow(
         id="ebms-inbound",
-        source="partner",
-        source_networks=_merged(connection.partner.outbound_addresses),
+        source=PARTNER,
+        source_networks=merged(connection.partner.outbound_addresses),
         destination=balancer.name,
         destination_networks=_networks(balancer.address),
         protocol="tcp",
         port=HTTPS_PORT,
-        reason="ebMS messages from the partner (seed 4.3.5)",
+        purpose=Purpose.MESSAGES_IN,
+        reason=REASONS[Purpose.MESSAGES_IN],
         published_address=connection.inbound_address,
     )
     for adapter in connection.hosts_of(Component.ADAPTER):
-        yield _flow(balancer, adapter, connection.ports.ebms, "ebMS messages to the adapter, TLS passed through")
-        yield _flow(balancer, adapter, connection.ports.health, "health check of the load balancer")
+        yield _flow(balancer, adapter, connection.ports.ebms, Purpose.MESSAGES_TO_ADAPTER)
+        yield _flow(balancer, adapter, connection.ports.health, Purpose.HEALTH)
         yield Flow(
             id=f"ebms-outbound-{adapter.name}",
             source=adapter.name,
             source_networks=_networks(adapter.address),
-            destination="partner",
-            destination_networks=_merged(connection.partner.inbound_addresses),
+            destination=PARTNER,
+            destination_networks=merged(connection.partner.inbound_addresses),
             protocol="tcp",
             port=connection.partner.port,
-            reason="ebMS messages to the partner (seed 4.3.5)",
+            purpose=Purpose.MESSAGES_OUT,
+            reason=REASONS[Purpose.MESSAGES_OUT],
+            outbound_address=connection.outbound_address,
+        )
+
+
+def _revocation(connection: Connection) -> Iterator[Flow]:
+    for adapter in connection.hosts_of(Component.ADAPTER) if connection.crl_addresses else []:
+        yield Flow(
+            id=f"crl-{adapter.name}",
+            source=adapter.name,
+            source_networks=_networks(adapter.address),
+            destination=AUTHORITIES,
+            destination_networks=merged(connection.crl_addresses),
+            protocol="tcp",
+            port=HTTP_PORT,
+            purpose=Purpose.REVOCATION,
+            reason=REASONS[Purpose.REVOCATION],
             outbound_address=connection.outbound_address,
         )
 
@@ -118,9 +204,9 @@ def _messages(connection: Connection) -> Iterator[Flow]:
 def _inside(connection: Connection) -> Iterator[Flow]:
     database = connection.host_of(Component.DATABASE)
     for adapter in connection.hosts_of(Component.ADAPTER):
-        yield _flow(adapter, database, connection.ports.database, "store of messages and CPAs")
+        yield _flow(adapter, database, connection.ports.database, Purpose.STORE)
         for application in connection.hosts_of(Component.APPLICATION):
-            yield _flow(application, adapter, connection.ports.rest, "application hands over and takes messages")
+            yield _flow(application, adapter, connection.ports.rest, Purpose.APPLICATION)
 
 
 def _extra(connection: Connection) -> Iterator[Flow]:
@@ -138,6 +224,7 @@ def _extra(connection: Connection) -> Iterator[Flow]:
             destination_networks=place(extra.destination),
             protocol=extra.protocol,
             port=extra.port,
+            purpose=Purpose.EXTRA,
             reason=extra.reason,
         )
 
@@ -146,8 +233,37 @@ def flows_of(connection: Connection) -> tuple[Flow, ...]:
     """All allowed flows of a connection that the rules accept, derived ones first, in a stable order."""
     return (
         *_messages(connection),
+        *_revocation(connection),
         *_inside(connection),
         *_names(connection),
         *_management(connection),
         *_extra(connection),
     )
+
+
+def flow_groups(connection: Connection) -> tuple[FlowGroup, ...]:
+    """All flows, numbered as documents show them; an extra flow is a group of its own."""
+    groups: dict[object, list[Flow]] = {}
+    for flow in flows_of(connection):
+        own = flow.id if flow.purpose is Purpose.EXTRA else ""
+        key = (flow.purpose, flow.port, flow.published_address, flow.outbound_address, own)
+        groups.setdefault(key, []).append(flow)
+    return tuple(
+        FlowGroup(number=number, direction=direction_of(connection, flows[0]), flows=tuple(flows))
+        for number, flows in enumerate(groups.values(), start=1)
+    )
+
+
+def direction_of(connection: Connection, flow: Flow) -> Direction:
+    """Whether ``flow`` comes from outside, goes there, or does neither."""
+    outside = [
+        zone_of(connection, networks[0]) == EXTERNAL for networks in (flow.source_networks, flow.destination_networks)
+    ]
+    if outside[0] == outside[1]:
+        return Direction.INSIDE
+    return Direction.INBOUND if outside[0] else Direction.OUTBOUND
+
+
+def zone_of(connection: Connection, network: IPv4Network) -> str:
+    """The zone in which ``network`` lies; what lies in none is outside."""
+    return next((name for name, zone in connection.zones.items() if network.subnet_of(zone.network)), EXTERNAL)

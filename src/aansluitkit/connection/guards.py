@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from aansluitkit.connection.loading import load_inventory
 from aansluitkit.connection.model import Connection, Environment
-from aansluitkit.errors import KitError
+from aansluitkit.connection.places import Places
+from aansluitkit.errors import InventoryError, KitError
 
 
-def refuse_deployment(connection: Connection) -> None:
-    """Refuse to make or change anything for an inventory that is an example.
+def refuse_deployment(inventory: Path, connection: Connection) -> None:
+    """Refuse to make or change anything for ``inventory`` when its ``connection`` is an example.
 
     Raises:
-        KitError: when ``connection`` is an example.
+        InventoryError: when it is.
     """
     if connection.example:
-        raise KitError(
-            f"connection '{connection.name}' ({connection.environment}) is an example (connection_example is true); "
-            "its names and addresses are nobody's, so nothing is deployed: make an inventory of your own"
+        message = (
+            f"is true: '{connection.full_name}' is an example; its names and addresses are nobody's, so nothing is "
+            "deployed: make an inventory of your own (aansluitkit new)"
         )
+        raise InventoryError([Places(load_inventory(inventory)).problem("example", message, "refuse_deployment")])
 
 
 def refuse_load(connection: Connection) -> None:

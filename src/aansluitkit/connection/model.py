@@ -8,7 +8,7 @@ to whom.
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -30,6 +30,8 @@ from aansluitkit.connection.identifiers import Fqdn, Oin, check_fqdn, check_oin
 from aansluitkit.connection.place import OpenStack, Place
 from aansluitkit.digikoppeling import OIN_TYPE
 
+EXTERNAL = "external"  # the zone of the partner, and of everything that lies in no zone
+HTTP_PORT = 80  # of CRLs, which prove themselves by their signature
 HTTPS_PORT = 443  # Digikoppeling Beveiligingsstandaarden TLS005
 
 
@@ -352,6 +354,31 @@ class Certificates(Model):
     partner: Path
 
 
+def _check_sha256(value: object) -> str:
+    digits = str(value).replace(":", "").replace(" ", "").lower()
+    if re.fullmatch("[0-9a-f]{64}", digits) is None:
+        raise ValueError(f"'{value}' is no SHA-256 fingerprint: write its 64 hexadecimal digits, between quotes")
+    return digits
+
+
+class TrustedRoot(Model):
+    """A root that certificates may end in: PKIoverheid publishes its fingerprint, and when it ends."""
+
+    name: Annotated[str, Field(min_length=1)]
+    sha256: Annotated[str, BeforeValidator(_check_sha256)]
+    ends: date | None = None
+
+
+class Trust(Model):
+    """Whom this connection trusts: exactly these roots, several while one generation takes over from the other.
+
+    ``folder`` has the certificates of authorities, roots and intermediates, as PKIoverheid publishes them.
+    """
+
+    folder: Path
+    roots: Annotated[dict[str, TrustedRoot], Field(min_length=1)]
+
+
 class ExtraFlow(Model):
     """A flow that does not follow from the topology; ``source`` and ``destination`` name hosts or zones."""
 
@@ -396,13 +423,21 @@ class Connection(Model):
     zones: Annotated[dict[ZoneName, Zone], Field(min_length=2)]
     hosts: Annotated[dict[str, Host], Field(min_length=1)]
     certificates: Certificates
+    # Where the CRLs of both parties' chains are served (BEV PKI004): one address or a network each.
+    crl_addresses: tuple[Range, ...] = ()
     test_certificates_allowed: TestCertificates | None = None
+    trust: Trust | None = None
     # The afzenderID that Logius sends after application (seed 4.3.4); the Service-ID is the CPA's service name.
     sender_id: Word | None = None
     cpa: CpaParameters
     ports: Ports = Ports()
     extra_flows: tuple[ExtraFlow, ...] = ()
     openstack: OpenStack | None = None
+
+    @property
+    def full_name(self) -> str:
+        """``<name>.<environment>``: what nothing else is called, in Pulumi's stacks, in logs and in tables."""
+        return f"{self.name}.{self.environment}"
 
     @property
     def place(self) -> Place:
@@ -430,6 +465,11 @@ class Connection(Model):
     def path(self) -> str:
         """Path of the endpoint."""
         return urlsplit(self.endpoint).path
+
+    @property
+    def crl_host_name(self) -> Fqdn:
+        """Where the lab's authorities publish their CRLs; elsewhere the certificates alone say so."""
+        return f"crl.{self.partner.host_name.partition('.')[2]}"
 
     def hosts_of(self, component: Component) -> list[Host]:
         """The hosts of ``component``, in the inventory's order."""

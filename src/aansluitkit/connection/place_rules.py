@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from aansluitkit.connection.model import Component, Connection, Environment
+from aansluitkit.connection.model import EXTERNAL, Component, Connection, Environment
 
 Finding = tuple[str, str]
 
@@ -35,7 +35,7 @@ def hosts_have_one_flavor(connection: Connection) -> Iterator[Finding]:
 
 def fixed_addresses_are_external(connection: Connection) -> Iterator[Finding]:
     """The router and what it puts in the place of the public addresses lie in the external zone, each its own."""
-    zone = connection.zones.get("external")
+    zone = connection.zones.get(EXTERNAL)
     if not connection.openstack or not zone:
         return
     taken = {

@@ -36,7 +36,10 @@ class Places:
             return Problem(str(self.inventory.hosts_file), "hosts", message, 1, rule)
         if path.startswith("hosts."):
             return self._of_host(path, message, rule)
-        variable = path if path.startswith((PREFIX, SECRET_PREFIX)) else PREFIX + path
+        return self.of_variable(path if path.startswith((PREFIX, SECRET_PREFIX)) else PREFIX + path, message, rule)
+
+    def of_variable(self, variable: str, message: str, rule: str) -> Problem:
+        """The problem of ``variable``, a dotted path below any variable of the inventory."""
         file, way = self._file_of(variable.split(".", maxsplit=1)[0])
         return self._at(file, variable, message, (*way, *variable.split(".")), rule)
 

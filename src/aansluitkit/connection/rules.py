@@ -7,8 +7,10 @@ from datetime import timedelta
 from ipaddress import IPv4Network
 from itertools import combinations
 
+from aansluitkit.connection.flows import PARTNER, SSH_PORT, flows_of
 from aansluitkit.connection.identifiers import TEST_PREFIX, check_hrn, doubt_oin
 from aansluitkit.connection.model import (
+    EXTERNAL,
     HTTPS_PORT,
     Component,
     Connection,
@@ -24,12 +26,12 @@ from aansluitkit.digikoppeling import OIN_TYPE
 Finding = tuple[str, str]  # dotted path below connection_, sentence
 Rule = Callable[[Connection], Iterator[Finding]]
 
-EXTERNAL = "external"
 TESTING = (Environment.LAB, Environment.COMPLIANCE)
 CHAIN = (Environment.PREPROD, Environment.PRODUCTION)
 DOCUMENTATION = tuple(IPv4Network(text) for text in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24"))  # RFC 5737
 EXAMPLE_NAMES = (".example", ".test", ".invalid", ".localhost", ".example.com", ".example.net", ".example.org")
 WIDEST_RANGE = 16  # bits of prefix
+WIDEST_ZONE = 8
 SHORTEST_RETRYING = timedelta(days=1)
 ONE_OF = (Component.FIREWALL, Component.NAME_SERVER, Component.LOAD_BALANCER, Component.DATABASE)
 
@@ -94,6 +96,17 @@ def zones_are_disjoint(connection: Connection) -> Iterator[Finding]:
             yield (
                 f"zones.{second}.network",
                 f"{other.network} overlaps {one.network} of zone '{first}': give each zone a network of its own",
+            )
+
+
+def zones_are_no_world(connection: Connection) -> Iterator[Finding]:
+    """A zone is a network of our own; the widest that is anybody's own is a /8 (RFC 1918)."""
+    for name, zone in connection.zones.items():
+        if zone.network.prefixlen < WIDEST_ZONE:
+            yield (
+                f"zones.{name}.network",
+                f"{zone.network} is {zone.network.num_addresses} addresses, so others count as our own; no network is "
+                f"wider than /{WIDEST_ZONE} (RFC 1918): write the zone's own network",
             )
 
 
@@ -313,6 +326,16 @@ def _partner_ranges(connection: Connection) -> Iterator[tuple[str, IPv4Network]]
             yield f"partner.{field}.{index}", network
 
 
+def crls_can_be_fetched(connection: Connection) -> Iterator[Finding]:
+    """A certificate counts when it is known not to be revoked: the CRLs must be reachable (BEV PKI003, PKI004)."""
+    if connection.environment in CHAIN and not connection.crl_addresses:
+        yield (
+            "crl_addresses",
+            "is not set; adapters fetch the CRLs of both parties' chains, and the firewall has to let them (BEV "
+            "PKI004): write the addresses of the hosts that the certificates name, such as [10.1.2.3]",
+        )
+
+
 def no_documentation_addresses(connection: Connection) -> Iterator[Finding]:
     """The ranges of RFC 5737 exist in documents alone, so also in the lab and in examples."""
     if connection.environment is Environment.LAB or connection.example:
@@ -386,10 +409,13 @@ def partner_stands_outside(connection: Connection) -> Iterator[Finding]:
 
 
 def names_are_unambiguous(connection: Connection) -> Iterator[Finding]:
-    """A flow names a host or a zone, so no host has a zone's name."""
+    """A flow names a host or a zone, or the partner outside, so no two of them have the same name."""
     for name in connection.hosts:
         if name in connection.zones:
             yield f"hosts.{name}", f"host '{name}' has the name of a zone, so flows can't tell them apart: rename it"
+    for path in (f"hosts.{PARTNER}", f"zones.{PARTNER}"):
+        if PARTNER in (connection.hosts if path.startswith("hosts") else connection.zones):
+            yield path, f"'{PARTNER}' is what flows call the other side, whose addresses are others: rename it"
 
 
 def _listening(connection: Connection, host: Host) -> Iterator[tuple[str, int]]:
@@ -427,14 +453,17 @@ def ports_once_per_host(connection: Connection) -> Iterator[Finding]:
 
 
 def nothing_outside_reaches_management(connection: Connection) -> Iterator[Finding]:
-    """No flow runs from the external zone into the management zone (seed 4.4.3: authorised systems alone)."""
+    """No flow runs from outside to what manages, nor to SSH of a host (seed 4.4.3: authorised systems alone)."""
     managers = {host.name for host in connection.hosts_of(Component.MANAGEMENT)}
     inner = {Component.MANAGEMENT.value, *managers}
     inner |= {name for name, host in connection.hosts.items() if host.zone == Component.MANAGEMENT.value}
     outer = {EXTERNAL, *(name for name, host in connection.hosts.items() if host.zone == EXTERNAL)}
-    outer -= {host.name for host in connection.hosts_of(Component.FIREWALL)}
+    firewalls = {host.name for host in connection.hosts_of(Component.FIREWALL)}
+    outer -= firewalls
+    inner |= firewalls
     for index, flow in enumerate(connection.extra_flows):
-        if flow.source in outer and flow.destination in inner:
+        manages = flow.destination in inner or (flow.port == SSH_PORT and flow.destination not in outer)
+        if flow.source in outer and manages:
             yield (
                 f"extra_flows.{index}.destination",
                 f"a flow from '{flow.source}' to '{flow.destination}' opens management to the outside (seed 4.4.3): "
@@ -443,10 +472,17 @@ def nothing_outside_reaches_management(connection: Connection) -> Iterator[Findi
 
 
 def extra_flows_once(connection: Connection) -> Iterator[Finding]:
-    """A flow is declared once, and leads somewhere."""
+    """A flow is declared once, leads somewhere, and does not follow from the topology already."""
     seen: set[tuple[str, str, str, int]] = set()
+    derived = _derived(connection)
     for index, flow in enumerate(connection.extra_flows):
         key = (flow.source, flow.destination, flow.protocol, flow.port)
+        if key in derived:
+            yield (
+                f"extra_flows.{index}",
+                f"{flow.source} to {flow.destination}, {flow.protocol} {flow.port}, is there without being declared "
+                f"({derived[key]}): remove it",
+            )
         if key in seen:
             yield (
                 f"extra_flows.{index}",
@@ -455,6 +491,14 @@ def extra_flows_once(connection: Connection) -> Iterator[Finding]:
         if flow.source == flow.destination:
             yield f"extra_flows.{index}.destination", f"'{flow.destination}' is the source as well: name another"
         seen.add(key)
+
+
+def _derived(connection: Connection) -> dict[tuple[str, str, str, int], str]:
+    """The flows that follow from the topology, as far as its components are there, with their reasons."""
+    if next(components_are_present(connection), None):
+        return {}
+    flows = flows_of(connection.model_copy(update={"extra_flows": ()}))
+    return {(flow.source, flow.destination, flow.protocol, flow.port): flow.reason for flow in flows}
 
 
 def management_is_there(connection: Connection) -> Iterator[Finding]:
@@ -507,6 +551,7 @@ RULES: tuple[Rule, ...] = (
     identifiers_of_logius_are_known,
     parties_differ,
     zones_are_disjoint,
+    zones_are_no_world,
     external_zone_exists,
     hosts_stand_in_their_zones,
     single_homed,
@@ -521,6 +566,7 @@ RULES: tuple[Rule, ...] = (
     partner_listens_on_443,
     addresses_are_unicast,
     addresses_fit_network,
+    crls_can_be_fetched,
     no_documentation_addresses,
     no_example_names,
     partner_ranges_are_narrow,

@@ -5,13 +5,14 @@ Decisions are made here, out of the model; a playbook hands them to its roles an
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
-from aansluitkit.connection.flows import flows_of
+from aansluitkit.connection.flows import AUTHORITIES, PARTNER, Direction, Flow, direction_of, flows_of, merged, zone_of
 from aansluitkit.connection.model import HTTPS_PORT, Component, Connection, Host
 
 CERTIFICATES = "/etc/aansluitkit/certificates"
+CRLS = "/var/lib/aansluitkit-crl/crls.pem"
 DATABASE = "ebms_adapter"  # name of the database, and of its owner
 
 
@@ -55,20 +56,44 @@ def _firewall(connection: Connection, host: Host) -> dict[str, Any]:
     )
     return {
         "addresses": [{"interface": outside, "address": str(address)} for address in (inbound, outbound)],
-        "flows": [
-            {
-                "id": flow.id,
-                "to_firewall": flow.destination == host.name,
-                "sources": [str(network) for network in flow.source_networks],
-                "destinations": [str(network) for network in flow.destination_networks],
-                "protocol": flow.protocol,
-                "port": flow.port,
-                "published_address": _carried(connection, flow.published_address),
-                "outbound_address": _carried(connection, flow.outbound_address),
-            }
-            for flow in flows_of(connection)
-            if flow.source != host.name
+        "sets": [
+            {"name": name, "networks": [str(network) for network in networks]}
+            for name, networks in _sets(connection).items()
         ],
+        "flows": [_rule(connection, host, flow) for flow in flows_of(connection) if _passes(connection, host, flow)],
+    }
+
+
+def _passes(connection: Connection, host: Host, flow: Flow) -> bool:
+    """Whether packets of ``flow`` come to the firewall ``host``: those within a zone never do."""
+    within = zone_of(connection, flow.source_networks[0]) == zone_of(connection, flow.destination_networks[0])
+    return flow.destination == host.name or (flow.source != host.name and not within)
+
+
+def _sets(connection: Connection) -> dict[str, tuple[IPv4Network, ...]]:
+    """The ranges of others, which grow: a firewall keeps them in sets, so that its rules stay as they are."""
+    found = {
+        "partner_outbound": merged(connection.partner.outbound_addresses),
+        "partner_inbound": merged(connection.partner.inbound_addresses),
+        AUTHORITIES: merged(connection.crl_addresses),
+    }
+    return {name: networks for name, networks in found.items() if networks}
+
+
+_REACHED = {PARTNER: "@partner_inbound", AUTHORITIES: f"@{AUTHORITIES}"}
+
+
+def _rule(connection: Connection, host: Host, flow: Flow) -> dict[str, Any]:
+    return {
+        "id": flow.id,
+        "to_firewall": flow.destination == host.name,
+        "from_outside": direction_of(connection, flow) is Direction.INBOUND,
+        "source": "@partner_outbound" if flow.source == PARTNER else str(flow.source_networks[0]),
+        "destination": _REACHED.get(flow.destination, str(flow.destination_networks[0])),
+        "protocol": flow.protocol,
+        "port": flow.port,
+        "published_address": _carried(connection, flow.published_address),
+        "outbound_address": _carried(connection, flow.outbound_address),
     }
 
 
@@ -88,7 +113,10 @@ def _dns(connection: Connection, host: Host) -> dict[str, Any]:
             {
                 "name": partner.host_name.partition(".")[2],
                 "server": connection.name_of(host),
-                "records": [{"name": partner.host_name, "address": str(partner.address)}],
+                "records": [
+                    {"name": name, "address": str(partner.address)}
+                    for name in (partner.host_name, connection.crl_host_name)
+                ],
             }
         )
     recursive = sorted({str(connection.zones[entry.zone].network) for entry in inside})
@@ -128,6 +156,7 @@ def _adapter(connection: Connection, host: Host) -> dict[str, Any]:
     return {
         **_msh(connection, host),
         "domain": connection.host_name,
+        "partner_certificate": str(connection.certificates.partner),
         "database": f"postgresql+psycopg://{place}?{checked}",
         "ebms_port": connection.ports.ebms,
         "path": connection.path,
@@ -139,6 +168,7 @@ def _partner(connection: Connection, host: Host) -> dict[str, Any]:
     return {
         **_msh(connection, host),
         "domain": connection.partner.host_name,
+        "partner_certificate": str(connection.certificates.organisation),
         "database": "sqlite:////var/lib/aansluitkit/adapter.db",
         "ebms_port": HTTPS_PORT,
         "path": connection.partner.path,
@@ -160,4 +190,5 @@ def _msh(connection: Connection, host: Host) -> dict[str, Any]:
         "rest_port": connection.ports.rest,
         "health_port": connection.ports.health,
         "cpa": connection.cpa.id,
+        "crl_file": CRLS if connection.crl_addresses else "",
     }

@@ -135,7 +135,7 @@ def _read(path: Path, *_state: object) -> Any:
         loader = _Loader(text)
         value = loader.get_single_data()
     except yaml.MarkedYAMLError as error:
-        raise _refused(path, _sentence(error, text), _line(error)) from error
+        raise _refused(path, _sentence(error, text), _line(error, text)) from error
     except (yaml.YAMLError, RecursionError, ValueError, OverflowError) as error:
         message, line = _unmarked(error, text)
         raise _refused(path, message, line) from error
@@ -180,7 +180,7 @@ def _sentence(error: yaml.MarkedYAMLError, text: str) -> str:
     if found.startswith(("'", "grows")):  # our own
         return found
     lines = text.splitlines()
-    if "cannot start any token" in found and "\t" in "".join(lines[_line(error) - 1 : _line(error)]):
+    if "cannot start any token" in found and "\t" in "".join(lines[_line(error, text) - 1 : _line(error, text)]):
         return "is indented with a tab, which YAML does not take: use spaces"
     if "unhashable" in found:
         return "has a list or mapping where a name is expected; a text with {{ }} stands between quotes: quote it"
@@ -202,9 +202,11 @@ def _unmarked(error: Exception, text: str) -> tuple[str, int]:
     return f"holds a value that is none: {' '.join(str(error).split())}: correct it or put it between quotes", 0
 
 
-def _line(error: yaml.MarkedYAMLError) -> int:
-    mark = error.problem_mark or error.context_mark
-    return mark.line + 1 if mark else 0
+def _line(error: yaml.MarkedYAMLError, text: str) -> int:
+    """The line of the error; of what is never closed, where it begins, for the end of the file tells nothing."""
+    marks = [mark.line + 1 for mark in (error.problem_mark, error.context_mark) if mark]
+    last = text.count("\n") + (not text.endswith("\n"))
+    return next((line for line in marks if line <= last), last if marks else 0)
 
 
 def _reason(path: Path, error: OSError) -> str:

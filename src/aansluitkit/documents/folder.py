@@ -2,26 +2,47 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 from aansluitkit.connection import Connection
 from aansluitkit.documents.cpa import render_consumerspecificatie, render_cpa
+from aansluitkit.documents.netwerkoverzicht import as_pdf, render_netwerkoverzicht
+from aansluitkit.documents.picture import render_picture
 from aansluitkit.documents.rendering import write
-from aansluitkit.documents.topology import render_topology
 
 
-def write_documents(connection: Connection, folder: Path) -> list[Path]:
-    """Write every document of ``connection`` into ``folder`` and return the files.
+def write_documents(connection: Connection, folder: Path, state: date) -> list[Path]:
+    """Write every document of ``connection`` into ``folder`` and return the files; ``state`` dates the inventory.
 
     Raises:
-        KitError: when a certificate can't be read or a template yields no XML; nothing is written then.
+        KitError: when a certificate can't be read, a template yields no XML or no PDF can be made; nothing is written
+            then.
     """
-    documents = {
-        "cpa.xml": render_cpa(connection),
-        "consumerspecificatie.xml": render_consumerspecificatie(connection),
-        "topology.svg": render_topology(connection),
+    cpa = {"cpa.xml": render_cpa(connection), "consumerspecificatie.xml": render_consumerspecificatie(connection)}
+    return _write({**cpa, **_netwerkoverzicht(connection, state)}, folder)
+
+
+def write_netwerkoverzicht(connection: Connection, folder: Path, state: date) -> list[Path]:
+    """Write the netwerkoverzicht alone, which needs no certificate yet (seed 4.3.5).
+
+    Raises:
+        KitError: as ``write_documents``.
+    """
+    return _write(_netwerkoverzicht(connection, state), folder)
+
+
+def _netwerkoverzicht(connection: Connection, state: date) -> dict[str, str | bytes]:
+    page = render_netwerkoverzicht(connection, state)
+    return {
+        "netwerkoverzicht.svg": render_picture(connection, state),
+        "netwerkoverzicht.html": page,
+        "netwerkoverzicht.pdf": as_pdf(page),
     }
+
+
+def _write(documents: dict[str, str | bytes], folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
-    for name, text in documents.items():
-        write(text, folder / name)
+    for name, content in documents.items():
+        write(content, folder / name)
     return [folder / name for name in documents]

@@ -35,8 +35,8 @@ def render(template: str, **values: Any) -> str:
     return text
 
 
-def write(text: str, path: Path) -> None:
-    """Write ``text`` to ``path``, whole or not at all."""
+def write(content: str | bytes, path: Path) -> None:
+    """Write ``content`` to ``path``, whole or not at all."""
     making = path.with_name(f".{path.name}")
-    making.write_text(text, encoding="utf-8")
+    making.write_bytes(content.encode() if isinstance(content, str) else content)
     making.replace(path)

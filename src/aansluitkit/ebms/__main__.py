@@ -1,4 +1,6 @@
-"""``python -m aansluitkit.ebms --settings FILE``: runs until it is told to stop.
+"""``python -m aansluitkit.ebms --settings FILE``: runs until it is told to stop (SIGTERM).
+
+SIGHUP has it read certificates, keys, roots and CRLs again at once; it sees by itself when they change.
 
 Exit status: 0 stopped, 1 it could not run, 2 the settings are wrong.
 """
@@ -46,9 +48,9 @@ def _fail(error: KitError, status: int) -> int:
 
 async def _run(settings: Settings) -> None:
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     server = Server(settings)
+    for number, act in ((signal.SIGTERM, stop.set), (signal.SIGINT, stop.set), (signal.SIGHUP, server.renew)):
+        asyncio.get_running_loop().add_signal_handler(number, act)
     try:
         await server.start()
         _notify("READY=1")

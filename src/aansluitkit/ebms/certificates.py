@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
-from datetime import datetime
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from pathlib import Path
 from urllib.parse import unquote
 
 from cryptography import x509
@@ -38,11 +36,6 @@ def oin_of(certificate: bytes) -> str | None:
     subject = read_certificate(certificate).subject
     found = subject.get_attributes_for_oid(NameOID.SERIAL_NUMBER)
     return str(found[0].value) if found else None
-
-
-def valid_until(path: Path) -> datetime:
-    """Until when the first certificate of the PEM file ``path`` is valid."""
-    return x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc
 
 
 def passed_certificate(

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import socket
 import ssl
+from collections import Counter
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -50,10 +51,10 @@ class Client:
     """Two-way TLS to the partner; ``address`` is used instead of what the name resolves to."""
 
     def __init__(self, context: ssl.SSLContext, address: str | None = None) -> None:
-        resolver = _Fixed(address) if address else None
-        connector = aiohttp.TCPConnector(ssl=context, family=socket.AF_INET, resolver=resolver, limit=64)
-        timeout = aiohttp.ClientTimeout(total=EXCHANGE_SECONDS, sock_connect=CONNECT_SECONDS)
-        self._session = aiohttp.ClientSession(connector=connector, timeout=timeout)
+        self._context = context
+        self._address = address
+        self._exchanges: Counter[aiohttp.ClientSession] = Counter()
+        self._session = self._open()
 
     async def __aenter__(self) -> Self:
         return self
@@ -63,9 +64,26 @@ class Client:
     ) -> None:
         await self.close()
 
+    def _open(self) -> aiohttp.ClientSession:
+        resolver = _Fixed(self._address) if self._address else None
+        connector = aiohttp.TCPConnector(ssl=self._context, family=socket.AF_INET, resolver=resolver, limit=64)
+        timeout = aiohttp.ClientTimeout(total=EXCHANGE_SECONDS, sock_connect=CONNECT_SECONDS)
+        return aiohttp.ClientSession(connector=connector, timeout=timeout)
+
     async def close(self) -> None:
         """Close all connections."""
-        await self._session.close()
+        for session in {self._session, *self._exchanges}:
+            await session.close()
+
+    async def renew(self) -> None:
+        """Use new connections from now on: those that are open show what was renewed. Exchanges under way end first."""
+        former, self._session = self._session, self._open()
+        await self._retire(former)
+
+    async def _retire(self, session: aiohttp.ClientSession) -> None:
+        if session is not self._session and not self._exchanges[session]:
+            del self._exchanges[session]
+            await session.close()
 
     async def post(self, endpoint: str, body: bytes, content_type: str = CONTENT_TYPE) -> Reply:
         """Post the message ``body`` to ``endpoint``.
@@ -74,11 +92,26 @@ class Client:
             HopError: when no ebMS answer came; ``hop`` says where it failed. A StatusError when it was an HTTP status.
         """
         headers = {"Content-Type": content_type, "SOAPAction": SOAP_ACTION}
+        session = self._session
+        self._exchanges[session] += 1
         try:
-            async with self._session.post(endpoint, data=body, headers=headers, allow_redirects=False) as response:
-                return _reply(endpoint, response, await response.content.read(MAXIMUM_REPLY))
+            async with session.post(endpoint, data=body, headers=headers, allow_redirects=False) as response:
+                return _reply(endpoint, response, await _read(endpoint, response.content))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _at_hop(endpoint, error) from error
+        finally:
+            self._exchanges[session] -= 1
+            await self._retire(session)
+
+
+async def _read(endpoint: str, content: aiohttp.StreamReader) -> bytes:
+    """The whole answer: what is left unread would also end the connection, and with it the TLS session."""
+    body = bytearray()
+    async for piece in content.iter_any():
+        body += piece
+        if len(body) > MAXIMUM_REPLY:
+            raise HopError("http", f"{endpoint} answers with more than {MAXIMUM_REPLY} bytes")
+    return bytes(body)
 
 
 def _reply(endpoint: str, response: aiohttp.ClientResponse, body: bytes) -> Reply:

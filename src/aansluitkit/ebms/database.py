@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
+import select
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+import psycopg
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Session
+from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
 
+from aansluitkit.ebms.tables import VERSION
 from aansluitkit.errors import KitError
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
-CONNECTIONS = 16  # of one node at once: as many as it has threads
+CONNECTIONS = 8  # of one node at once: as many as it has threads; each keeps room for the largest message it had
 _MIGRATION_LOCK = 0x65624D53  # "ebMS": nodes that start together migrate one after the other
 
 
 class Database:
-    """Sessions on ``engine``; each is one transaction, durable when it ends without an error."""
+    """Connections of ``engine``; each use is one transaction, durable when it ends without an error."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -38,16 +38,16 @@ class Database:
             self.insert = postgresql.insert
 
     @contextmanager
-    def reading(self) -> Iterator[Session]:
-        """A session for statements that change nothing."""
-        with Session(self._reading, expire_on_commit=False) as session:
-            yield session
+    def reading(self) -> Iterator[Connection]:
+        """A connection for statements that change nothing."""
+        with self._reading.connect() as connection:
+            yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[Session]:
-        """A session that commits at its end, and leaves nothing when an error ends it."""
-        with self._turn, Session(self._engine, expire_on_commit=False) as session, session.begin():
-            yield session
+    def writing(self) -> Iterator[Connection]:
+        """A connection that commits at its end, and leaves nothing when an error ends it."""
+        with self._turn, self._engine.begin() as connection:
+            yield connection
 
     def migrate(self) -> None:
         """Bring the tables to this version.
@@ -57,17 +57,14 @@ class Database:
         """
         try:
             with self._engine.connect() as connection, _alone(connection):
-                configuration = Config()
-                configuration.set_main_option("script_location", str(_MIGRATIONS))
-                configuration.attributes["connection"] = connection
-                command.upgrade(configuration, "head")
-                connection.commit()
+                if _version(connection) != VERSION:
+                    _upgrade(connection)
         except SQLAlchemyError as error:
             raise KitError(f"database {_shown(self._engine.url)}: {_reason(error)}") from error
 
     def ping(self) -> None:
         """See that the database answers; raises SQLAlchemyError when it does not."""
-        with self._engine.connect() as connection:
+        with self.reading() as connection:
             connection.execute(text("select 1"))
 
     def close(self) -> None:
@@ -83,18 +80,31 @@ def open_database(database: str, password: str | None) -> Database:
     """
     try:
         url = make_url(database)
-        remote = url.get_backend_name() != "sqlite"  # a connection can have been lost
+        options = {} if url.get_backend_name() == "sqlite" else {"cursor_factory": _BinaryCursor}
         engine = create_engine(
-            url.set(password=password) if password else url, pool_pre_ping=remote, pool_size=CONNECTIONS
+            url.set(password=password) if password else url,
+            pool_size=CONNECTIONS,
+            pool_use_lifo=True,
+            connect_args=options,
         )
     except (SQLAlchemyError, ImportError) as error:
         raise KitError(f"'{database}' is no usable database URL: postgresql+psycopg://… or sqlite:///…") from error
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare)
         event.listen(engine, "begin", _begin)
+    else:
+        event.listen(engine, "checkout", _refuse_closed)
     opened = Database(engine)
     opened.migrate()
     return opened
+
+
+class _BinaryCursor(psycopg.Cursor[Any]):
+    """Has payloads come as they are, and not in hexadecimal of twice their size."""
+
+    def __init__(self, connection: psycopg.Connection[Any], **options: Any) -> None:
+        super().__init__(connection, **options)
+        self.format = psycopg.pq.Format.BINARY
 
 
 def _prepare(connection: Any, _record: Any) -> None:
@@ -108,6 +118,44 @@ def _begin(connection: Connection) -> None:
     """Take SQLite's lock at once: a transaction that reads first and writes then could not get it any more."""
     reads = connection.get_execution_options().get("changes_nothing", False)
     connection.exec_driver_sql("begin" if reads else "begin immediate")
+
+
+def _refuse_closed(connection: Any, _record: Any, _proxy: Any) -> None:
+    """Take another connection instead of one that the server has closed, as it does when it restarts.
+
+    The server says nothing unasked but that, so there is no need to ask it anything.
+    """
+    unasked = select.poll()
+    unasked.register(connection.fileno(), select.POLLIN)
+    if unasked.poll(0):
+        raise DisconnectionError("the database has closed the connection")
+
+
+def _version(connection: Connection) -> str | None:
+    """The version of the tables that are there, or None when there are none."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.scalar(text("select version_num from alembic_version"))
+    return found
+
+
+def _upgrade(connection: Connection) -> None:
+    """Alembic takes a tenth of the memory and of the start, and is needed but once."""
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+    from alembic.util import CommandError  # noqa: PLC0415
+
+    configuration = Config()
+    configuration.set_main_option("script_location", str(_MIGRATIONS))
+    configuration.attributes["connection"] = connection
+    try:
+        command.upgrade(configuration, "head")
+    except CommandError as error:
+        raise KitError(
+            f"database {_shown(connection.engine.url)} is not of version {VERSION} or an earlier one, as this adapter "
+            "is: install the version that it was used with last"
+        ) from error
+    connection.commit()
 
 
 @contextmanager

@@ -68,9 +68,7 @@ class Delivery:
 
     async def run(self) -> None:
         """Send until cancelled."""
-        freed = await asyncio.to_thread(self._store.messages.release, self._node)
-        if freed:
-            log.info("taking up %d messages that this node was sending when it ended", freed)
+        await self._release()
         try:
             while True:
                 self._woken.clear()
@@ -84,6 +82,15 @@ class Delivery:
                         await asyncio.wait_for(self._woken.wait(), POLL_SECONDS)
         finally:
             await self._end()
+
+    async def _release(self) -> None:
+        """Give back what this node was sending when it ended, or ends."""
+        try:
+            freed = await asyncio.to_thread(self._store.messages.release, self._node)
+        except SQLAlchemyError as error:  # their leases run out
+            log.warning("could not give back what this node was sending: %s", short(error))
+        else:
+            log.info("gave back %d messages that this node was sending", freed)
 
     async def _give_back(self, before: datetime) -> None:
         """Give back what was over at ``before``."""
@@ -120,8 +127,7 @@ class Delivery:
         for running in self._running:
             running.cancel()
         await self._give_back(datetime.now(UTC))
-        with contextlib.suppress(SQLAlchemyError):
-            await asyncio.to_thread(self._store.messages.release, self._node)
+        await self._release()
 
     async def _work(self, task: Task) -> None:
         try:
@@ -133,9 +139,8 @@ class Delivery:
             log.warning("%s %s: the database does not answer: %s", task.action, task.message_id, short(error))
 
     async def _send(self, task: Task) -> None:
-        endpoint = await asyncio.to_thread(self._store.destination_of, task.endpoint)
         try:
-            reply = await self._client.post(endpoint, task.body, task.content_type)
+            reply = await self._client.post(task.endpoint, task.body, task.content_type)
             log.info("sent %s %s", task.action, task.message_id)
             settled = bool(reply.body) and await asyncio.to_thread(self._take, task, reply)
         except (HopError, MalformedError, ErrorListError) as error:

@@ -35,7 +35,7 @@ from aansluitkit.ebms.message import (
     read_envelope,
     reply,
 )
-from aansluitkit.ebms.messages import Kept, Outgoing, State, Task
+from aansluitkit.ebms.messages import Outgoing, State, Task
 from aansluitkit.ebms.mime import CONTENT_TYPE, Limits, unpack
 from aansluitkit.ebms.receiving import check_terms
 from aansluitkit.ebms.replies import Replies, told
@@ -198,29 +198,27 @@ class Handler:
         terms = arrived.cpa.terms_of(header)
         sync_reply = terms.channel.sync_reply if terms else arrived.receiver.sync_reply
         try:
-            known = self._store.messages.received(header.message_id)
-            if known:
-                return self._again(arrived, known, sync_reply)
             _check_dates(arrived.cpa)
             terms = check_terms(arrived.message, arrived.cpa, terms, datetime.now(UTC))
             payloads = self._security.open(arrived.message, arrived.envelope, terms.channel)
         except ErrorListError as problem:
-            return self._reply(arrived, self._error(arrived.header, problem), sync_reply)
+            refused = self._error(header, problem)
+            return self._again(arrived, sync_reply) or self._reply(arrived, refused, sync_reply)
         answer = self._acknowledgment(arrived, terms) if terms.channel.ack_requested else None
-        if not self._store.messages.accept(header, arrived.envelope, payloads, answer):
-            log.info("%s came twice at once", told(header))
-            return self._business(arrived)
-        return _response(answer)
+        if self._store.messages.accept(header, arrived.envelope, payloads, answer):
+            return _response(answer)
+        return self._again(arrived, sync_reply) or self._business(arrived)
 
-    def _again(self, arrived: Arrived, known: Kept, sync_reply: bool) -> Response:
-        """The answer that the first of these messages got, once more."""
+    def _again(self, arrived: Arrived, sync_reply: bool) -> Response | None:
+        """The answer that the first of these messages got, once more; None when this is the first."""
         header = arrived.header
+        known = self._store.messages.received(header.message_id)
+        if known is None:
+            return None
         if (known.cpa_id, known.sender) != (header.cpa_id, str(header.sender)):
-            raise ErrorListError(
-                ErrorCode.INCONSISTENT,
-                "//Header/MessageHeader/MessageData/MessageId",
-                "another message bears this MessageId",
-            )
+            location = "//Header/MessageHeader/MessageData/MessageId"
+            problem = ErrorListError(ErrorCode.INCONSISTENT, location, "another message bears this MessageId")
+            return self._reply(arrived, self._error(header, problem), sync_reply)
         log.info("%s is here already", told(header))
         found = self._store.messages.our_reply_to(header.message_id, [ACKNOWLEDGMENT])
         if found is None:

@@ -1,28 +1,36 @@
-"""Figures for Prometheus, served where the health is: nothing in them names a party or a message."""
+"""Figures for Prometheus, served where the health is: nothing in them names a party or a message.
+
+A CRL is named after its authority, which the partner's certificate shows to everybody.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from prometheus_client import CollectorRegistry, Counter, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
 
+from aansluitkit.ebms.material import Material
 from aansluitkit.ebms.messages import Messages
+from aansluitkit.revocation.lists import name_of
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Metrics:
-    """What one node did, and what all nodes on its database have to do."""
+    """What one node did, what it works with at the moment, and what all nodes on its database have to do."""
 
-    def __init__(self, messages: Messages, certificate_expires: float) -> None:
+    def __init__(self, messages: Messages, material: Callable[[], Material]) -> None:
         self._registry = CollectorRegistry()
         self.requests = Counter(
             "ebms_requests", "HTTP requests of partners, by status", ["status"], registry=self._registry
         )
-        self._registry.register(_Shared(messages, certificate_expires))
+        self.renewals_failed = Counter(
+            "ebms_renewals_failed", "Changed certificates or CRLs that could not be used", registry=self._registry
+        )
+        self._registry.register(_Shared(messages, material))
 
     def text(self) -> bytes:
         """Everything, in Prometheus' text format."""
@@ -32,14 +40,12 @@ class Metrics:
 class _Shared(Collector):
     """Asked of the database when Prometheus asks."""
 
-    def __init__(self, messages: Messages, certificate_expires: float) -> None:
+    def __init__(self, messages: Messages, material: Callable[[], Material]) -> None:
         self._messages = messages
-        self._expires = certificate_expires
+        self._material = material
 
     def collect(self) -> Iterator[Metric]:
-        expires = GaugeMetricFamily("ebms_certificate_expires_timestamp_seconds", "When our certificate expires")
-        expires.add_metric([], self._expires)
-        yield expires
+        yield from _dates(self._material())
         up = GaugeMetricFamily("ebms_database_up", "1 when the database answers")
         try:
             yield from self._of_database()
@@ -58,3 +64,16 @@ class _Shared(Collector):
         for state, number in sorted(states.items()):
             counts.add_metric([state], number)
         return [length, oldest, counts]
+
+
+def _dates(material: Material) -> Iterator[Metric]:
+    expires = GaugeMetricFamily("ebms_certificate_expires_timestamp_seconds", "When our certificate expires")
+    expires.add_metric([], material.certificate.not_valid_after_utc.timestamp())
+    yield expires
+    following = GaugeMetricFamily(
+        "ebms_crl_next_update_timestamp_seconds", "Until when the CRL of an authority counts", labels=["authority"]
+    )
+    for crl in material.crls.crls if material.crls else ():
+        if crl.next_update_utc:
+            following.add_metric([name_of(crl.issuer)], crl.next_update_utc.timestamp())
+    yield following

@@ -7,6 +7,7 @@ logged, and changes nothing: the sender goes on trying.
 from __future__ import annotations
 
 import logging
+from functools import partial
 
 from aansluitkit.ebms.cpa import Cpa, Terms
 from aansluitkit.ebms.errors import ErrorListError
@@ -56,11 +57,12 @@ class Replies:
         return True
 
     def _acknowledged(self, message: Message, envelope: bytes, sent: Kept, cpa: Cpa) -> bool:
-        original, terms = self._store.messages.sent_envelope(sent.message_id), _terms(sent, cpa)
-        if original is None or terms is None:
+        terms = _terms(sent, cpa)
+        if terms is None:
             log.warning("%s can't be judged: CPA %s no longer has its terms", told(message.header), sent.cpa_id)
             return False
         try:
+            original = partial(self._store.messages.sent_envelope, sent.message_id)
             self._security.check_acknowledgment(message, envelope, terms, original)
         except ErrorListError as error:
             log.warning("the acknowledgment of %s does not count: %s", sent.message_id, error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -229,7 +229,7 @@ class Traffic:
 class StandIn:
     """What is played on ``stage``, as far as ``settings`` allow; ``hang_up`` closes connections that are open."""
 
-    def __init__(self, stage: Stage, settings: StandInSettings, hang_up: Callable[[], None]) -> None:
+    def __init__(self, stage: Stage, settings: StandInSettings, hang_up: Callable[[], Awaitable[None]]) -> None:
         self._stage = stage
         self._settings = settings
         self._hang_up = hang_up
@@ -246,7 +246,7 @@ class StandIn:
         if not self._settings.can_play(wanted.scenario):
             raise web.HTTPBadRequest(text=f"scenario: stand_in.{wanted.scenario}_file of the settings is not set")
         self._stage.set(wanted.scenario, wanted.late_seconds)
-        self._hang_up()
+        await self._hang_up()
         log.warning("playing scenario %s", wanted.scenario)
         return web.Response(status=204)
 

@@ -11,17 +11,14 @@ import ssl
 from collections.abc import Mapping
 from enum import StrEnum
 
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import rsa
-
 from aansluitkit.ebms.client import Client, Reply
 from aansluitkit.ebms.cpa import Channel
 from aansluitkit.ebms.errors import ErrorCode, ErrorListError
 from aansluitkit.ebms.handler import Response
 from aansluitkit.ebms.message import MSH_SERVICE, Message, fault
 from aansluitkit.ebms.mime import CONTENT_TYPE, Payload
-from aansluitkit.ebms.security import Security
-from aansluitkit.ebms.signature import Signer
+from aansluitkit.ebms.security import Keys, Security
+from aansluitkit.ebms.tls import Renewable
 
 LATE_SECONDS = 5.0
 _CONVERSATION = re.compile(rb"(ConversationId>)[^<]+")
@@ -89,10 +86,8 @@ class Dropped(Exception):  # noqa: N818 - a wish
 class LyingSecurity(Security):
     """Refuses as ``stage`` has it."""
 
-    def __init__(
-        self, stage: Stage, signer: Signer, key: rsa.RSAPrivateKey, trust: tuple[x509.Certificate, ...]
-    ) -> None:
-        super().__init__(signer, key, trust)
+    def __init__(self, stage: Stage, keys: Keys) -> None:
+        super().__init__(keys)
         self._stage = stage
 
     def open(self, message: Message, envelope: bytes, channel: Channel) -> tuple[Payload, ...]:
@@ -103,36 +98,45 @@ class LyingSecurity(Security):
 
 
 class LyingClient(Client):
-    """Posts lies, everything twice, or as somebody else, as ``stage`` has it; ``contexts`` are of the latter."""
+    """Posts lies, or everything twice, as ``stage`` has it."""
 
-    def __init__(self, stage: Stage, context: ssl.SSLContext, contexts: Mapping[Scenario, ssl.SSLContext]) -> None:
+    def __init__(self, stage: Stage, context: ssl.SSLContext) -> None:
         super().__init__(context)
         self._stage = stage
-        self._others = {scenario: Client(other) for scenario, other in contexts.items()}
 
     async def post(self, endpoint: str, body: bytes, content_type: str = CONTENT_TYPE) -> Reply:
         """Post, and perhaps post again; the first answer counts."""
-        scenario, body = self._stage.scenario, self._stage.bend(body)
-        if scenario in self._others:
-            return await self._others[scenario].post(endpoint, body, content_type)
-        reply = await super().post(endpoint, body, content_type)
+        scenario, told = self._stage.scenario, self._stage.bend(body)
+        reply = await super().post(endpoint, told, content_type)
         if scenario is Scenario.REPEAT:
-            await super().post(endpoint, body, content_type)
+            await super().post(endpoint, told, content_type)
         return reply
 
-    async def close(self) -> None:
-        """Close all connections."""
-        for other in self._others.values():
-            await other.close()
-        await super().close()
+
+class Disguised(Renewable):
+    """Begins connections with the certificate that the scenario of the moment wants: one of ``others``, or our own."""
+
+    stage: Stage
+    others: Mapping[Scenario, ssl.SSLContext]
+
+    def wrap_bio(
+        self,
+        incoming: ssl.MemoryBIO,
+        outgoing: ssl.MemoryBIO,
+        server_side: bool = False,
+        server_hostname: str | bytes | None = None,
+        session: ssl.SSLSession | None = None,
+    ) -> ssl.SSLObject:
+        """Begin a connection, as asyncio does."""
+        scenario = self.stage.scenario
+        other = self.others.get(scenario) if scenario else None
+        if other is None:
+            return super().wrap_bio(incoming, outgoing, server_side, server_hostname, session)
+        return other.wrap_bio(incoming, outgoing, server_side, server_hostname)
 
 
-def show_certificates(stage: Stage, context: ssl.SSLContext, contexts: Mapping[Scenario, ssl.SSLContext]) -> None:
-    """Have a server of ``context`` show the certificate that the scenario of the moment wants."""
-
-    def choose(connection: ssl.SSLSocket | ssl.SSLObject, _name: str | None, _own: ssl.SSLContext) -> None:
-        other = contexts.get(stage.scenario) if stage.scenario else None
-        if other:
-            connection.context = other
-
-    context.sni_callback = choose
+def disguise(context: Renewable, stage: Stage, others: Mapping[Scenario, ssl.SSLContext]) -> Disguised:
+    """``context`` with the disguises of ``stage``."""
+    disguised = Disguised(context.protocol)
+    disguised.current, disguised.stage, disguised.others = context.current, stage, others
+    return disguised

@@ -6,17 +6,21 @@ Inbound the other way round.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from aansluitkit.ebms.cpa import Channel, SignatureTerms, Terms
+from aansluitkit.ebms.certificates import read_certificate
+from aansluitkit.ebms.cpa import Channel, EncryptionTerms, SignatureTerms, Terms
 from aansluitkit.ebms.encryption import decrypt, encrypt
 from aansluitkit.ebms.errors import ErrorCode, ErrorListError, SecurityFailure
 from aansluitkit.ebms.message import Message, acknowledgment, build
 from aansluitkit.ebms.mime import Payload, pack
 from aansluitkit.ebms.signature import Signer, acknowledges, verify
+from aansluitkit.revocation import RevocationLists
 
 
 @dataclass(frozen=True)
@@ -28,16 +32,26 @@ class Wire:
     body: bytes
 
 
-class Security:
-    """Signs as ``signer``, decrypts with ``key``.
+@dataclass(frozen=True)
+class Keys:
+    """What a party signs, decrypts and judges with.
 
-    Accepts signatures of certificates in the CPA, or of the same OIN below ``trust``.
+    ``others`` are keys to decrypt with as well, while a certificate is being renewed. Signatures count that are of a
+    certificate in the CPA, or of one of the same OIN below ``trust``; with ``crls`` of none that is revoked there.
     """
 
-    def __init__(self, signer: Signer, key: rsa.RSAPrivateKey, trust: tuple[x509.Certificate, ...]) -> None:
-        self._signer = signer
-        self._key = key
-        self._trust = trust
+    signer: Signer
+    key: rsa.RSAPrivateKey
+    trust: tuple[x509.Certificate, ...] = ()
+    crls: RevocationLists | None = None
+    others: tuple[rsa.RSAPrivateKey, ...] = ()
+
+
+class Security:
+    """Works with ``keys``, which may be replaced at any time."""
+
+    def __init__(self, keys: Keys) -> None:
+        self.keys = keys
 
     def seal(self, message: Message, channel: Channel) -> Wire:
         """The bytes of ``message``, made as ``channel`` has it.
@@ -47,7 +61,7 @@ class Security:
         """
         envelope, payloads = build(message), message.payloads
         if channel.signature:
-            envelope = self._signer.sign(envelope, payloads, channel.signature)
+            envelope = self.keys.signer.sign(envelope, payloads, channel.signature)
         if channel.encryption:
             payloads = encrypt(payloads, channel.encryption)
         content_type, body = pack(envelope, payloads)
@@ -61,9 +75,9 @@ class Security:
         """
         payloads = message.payloads
         if channel.encryption:
-            payloads = decrypt(payloads, self._key, channel.encryption)
+            payloads = self._decrypt(payloads, channel.encryption)
         if channel.signature:
-            verify(envelope, payloads, channel.signature, self._trust)
+            self._verify(envelope, payloads, channel.signature)
         return payloads
 
     def acknowledge(self, message: Message, terms: Terms, domain: str) -> tuple[Message, bytes]:
@@ -71,10 +85,12 @@ class Security:
         answer = acknowledgment(message, domain)
         envelope = build(answer)
         signature = _of_acknowledgment(terms)
-        return answer, self._signer.sign(envelope, (), signature) if signature else envelope
+        return answer, self.keys.signer.sign(envelope, (), signature) if signature else envelope
 
-    def check_acknowledgment(self, message: Message, envelope: bytes, terms: Terms, sent: bytes) -> None:
-        """See that an Acknowledgment is one of ``sent``, our message of ``terms``.
+    def check_acknowledgment(
+        self, message: Message, envelope: bytes, terms: Terms, sent: Callable[[], bytes | None]
+    ) -> None:
+        """See that an Acknowledgment is one of our message of ``terms``, whose envelope ``sent`` gives.
 
         Raises:
             ErrorListError: when it is not.
@@ -86,9 +102,23 @@ class Security:
         signature = _of_acknowledgment(terms)
         if signature is None:
             return
-        verify(envelope, (), signature, self._trust)
-        if not acknowledges(told.references, sent):
+        self._verify(envelope, (), signature)
+        original = sent()
+        if original is None or not acknowledges(told.references, original):
             raise SecurityFailure("//Header/Acknowledgment/Reference", "it acknowledges other content than we sent")
+
+    def _decrypt(self, payloads: tuple[Payload, ...], terms: EncryptionTerms) -> tuple[Payload, ...]:
+        for other in self.keys.others:
+            with contextlib.suppress(SecurityFailure):
+                return decrypt(payloads, other, terms)
+        return decrypt(payloads, self.keys.key, terms)
+
+    def _verify(self, envelope: bytes, payloads: Sequence[Payload], terms: SignatureTerms) -> None:
+        crls = self.keys.crls
+        signer = verify(envelope, payloads, terms, self.keys.trust)
+        objection = crls.objection([read_certificate(signer)]) if crls else None
+        if objection:
+            raise SecurityFailure("//Header/Signature", f"the signer's certificate does not count: {objection}")
 
 
 def _of_acknowledgment(terms: Terms) -> SignatureTerms | None:

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import ssl
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from aiohttp import web
 from sqlalchemy.exc import SQLAlchemyError
 
 from aansluitkit.ebms.asking import Asking
-from aansluitkit.ebms.certificates import Untrusted, passed_certificate, valid_until
+from aansluitkit.ebms.certificates import Untrusted, passed_certificate, read_certificate
 from aansluitkit.ebms.client import Client
 from aansluitkit.ebms.database import CONNECTIONS
 from aansluitkit.ebms.delivery import Delivery
 from aansluitkit.ebms.echo import Echo
-from aansluitkit.ebms.encryption import load_key
 from aansluitkit.ebms.errors import short
-from aansluitkit.ebms.handler import Handler, Identity, Response, Rules
+from aansluitkit.ebms.handler import Handler, Response, Rules
 from aansluitkit.ebms.handshake import tell_refusals
+from aansluitkit.ebms.material import Contexts, Material, load_material, played_contexts, stamp
 from aansluitkit.ebms.metrics import CONTENT_TYPE as METRICS_CONTENT_TYPE
 from aansluitkit.ebms.metrics import Metrics
 from aansluitkit.ebms.mime import Limits
@@ -35,14 +35,12 @@ from aansluitkit.ebms.scenarios import (
     Dropped,
     LyingClient,
     LyingSecurity,
-    Scenario,
     Stage,
-    show_certificates,
+    disguise,
 )
 from aansluitkit.ebms.security import Security
 from aansluitkit.ebms.sending import Sending
 from aansluitkit.ebms.settings import Settings, read_secret
-from aansluitkit.ebms.signature import Signer, load_trust
 from aansluitkit.ebms.store import Store, open_store
 from aansluitkit.ebms.tls import client_context, server_context
 from aansluitkit.ebms.webhook import Webhook
@@ -51,6 +49,8 @@ from aansluitkit.errors import KitError
 log = logging.getLogger(__name__)
 _SHUTDOWN_SECONDS = 10
 _FORGET_SECONDS = 3600
+_FORGET_NUMBER = 500  # messages at once
+_WATCH_SECONDS = 5.0
 _STUCK_SECONDS = 30  # without the worker having looked for work
 
 
@@ -62,6 +62,7 @@ class Server:
         self._stack = AsyncExitStack()
         self._tasks: set[asyncio.Task[None]] = set()
         self._runners: dict[str, web.AppRunner] = {}
+        self._renewal = asyncio.Event()
         self.ports: dict[str, int] = {}
         played = settings.stand_in
         self._stage = Stage(played.scenario, played.late_seconds) if played else None
@@ -78,38 +79,37 @@ class Server:
         self.store = await asyncio.to_thread(open_store, settings.database, settings.database_password)
         self._stack.callback(self.store.close)
         ebms, rest = settings.ebms, settings.rest
-        inbound = None
-        if not ebms.offload:
-            inbound = _tls(server_context, ebms.certificate_file, ebms.key_file, ebms.trust_file)
-        outbound = _tls(client_context, ebms.certificate_file, ebms.key_file, ebms.trust_file)
-        administration = _tls(server_context, rest.certificate_file, rest.key_file, None)
-        client = await self._stack.enter_async_context(self._client(outbound))
-        if self._stage and inbound:
-            show_certificates(self._stage, inbound, self._contexts(server_context))
+        self._read = stamp(settings)
+        self._material = load_material(settings)
+        self._contexts = Contexts(self._material)
+        if self._stage:
+            self._disguise(self._stage)
+        inbound = None if ebms.offload else self._contexts.inbound
+        administration = self._contexts.administration
+        outbound = self._contexts.outbound
+        client = LyingClient(self._stage, outbound) if self._stage else Client(outbound)
+        self._client = await self._stack.enter_async_context(client)
         self._build(client)
         await self._listen("ebms", self._ebms_application(), ebms.address, ebms.port, inbound)
         await self._listen("rest", self._rest_application(client), rest.address, rest.port, administration)
         await self._listen("health", self._health_application(), settings.health.address, settings.health.port, None)
         self._spawn(self._forget())
+        self._spawn(self._watch())
         self._spawn(self._delivery.run())
         for consumer in self._consumers:
             self._spawn(consumer.run())
 
-    def _client(self, context: ssl.SSLContext) -> Client:
-        return LyingClient(self._stage, context, self._contexts(client_context)) if self._stage else Client(context)
-
-    def _contexts(self, make: Callable[..., ssl.SSLContext]) -> dict[Scenario, ssl.SSLContext]:
-        """Those of the scenarios that show another certificate."""
-        files = self._settings.stand_in.certificates if self._settings.stand_in else {}
-        trust = self._settings.ebms.trust_file
-        return {scenario: _tls(make, file, file, trust) for scenario, file in files.items()}
+    def _disguise(self, stage: Stage) -> None:
+        """Show the certificate that the scenario of the moment wants."""
+        contexts, settings = self._contexts, self._settings
+        contexts.inbound = disguise(contexts.inbound, stage, played_contexts(settings, server_context))
+        contexts.outbound = disguise(contexts.outbound, stage, played_contexts(settings, client_context))
 
     def _build(self, client: Client) -> None:
         """Put the parts together."""
         settings, ebms = self._settings, self._settings.ebms
-        trust = load_trust(ebms.trust_file) if ebms.client_identity is Identity.OIN else ()
-        keys = Signer(ebms.key_file, ebms.certificate_file), load_key(ebms.key_file), trust
-        self._security = LyingSecurity(self._stage, *keys) if self._stage else Security(*keys)
+        keys = self._material.keys
+        self._security = LyingSecurity(self._stage, keys) if self._stage else Security(keys)
         if self._stage:
             log.warning("this node is a stand-in (scenario %s): it is no partner to rely on", self._stage.scenario)
         replies = Replies(self.store, self._security)
@@ -118,8 +118,7 @@ class Server:
         self._consumers: list[Echo | Webhook] = [*self._echo(), *_webhook(self.store, settings)]
         rules = Rules(settings.domain, ebms.client_identity, Limits(body=ebms.maximum_body_bytes))
         self._handler = Handler(self.store, self._security, replies, rules)
-        expires = valid_until(ebms.certificate_file).timestamp()
-        self._metrics = Metrics(self.store.messages, expires)
+        self._metrics = Metrics(self.store.messages, lambda: self._material)
 
     def _echo(self) -> list[Echo]:
         played = self._settings.stand_in
@@ -134,6 +133,37 @@ class Server:
             routes += scenario_routes_of(StandIn(self._stage, played, self._hang_up))
         password = read_secret(settings.rest.password_file)
         return rest_application(routes, settings.rest.user, password, settings.ebms.maximum_body_bytes)
+
+    def renew(self) -> None:
+        """Read certificates, keys, roots and CRLs again; from the thread of the event loop alone."""
+        self._renewal.set()
+
+    async def _watch(self) -> None:
+        """Renew when asked, or when files have changed and are at rest: they are replaced one by one."""
+        seen = self._read
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._renewal.wait(), _WATCH_SECONDS)
+            found = stamp(self._settings)
+            if self._renewal.is_set() or seen == found != self._read:
+                self._renewal.clear()
+                self._read = found
+                await self._take()
+            seen = found
+
+    async def _take(self) -> None:
+        """Work with what is in the files now, when it is usable."""
+        try:
+            found = await asyncio.to_thread(load_material, self._settings)
+        except KitError as error:
+            self._metrics.renewals_failed.inc()
+            log.warning("certificates and CRLs stay as they were: %s", error)
+            return
+        self._contexts.renew(found)
+        self._security.keys = found.keys
+        self._material = found
+        await self._client.renew()
+        log.info("took certificates and CRLs anew; ours is valid until %s", found.certificate.not_valid_after_utc)
 
     async def stop(self) -> None:
         """Close the listeners, let running exchanges end, and close the database."""
@@ -159,11 +189,12 @@ class Server:
         self.ports[name] = runner.addresses[0][1]
         log.info("%s listens on %s:%d", name, address, self.ports[name])
 
-    def _hang_up(self) -> None:
-        """Break off the partners' connections: the next message meets another handshake."""
+    async def _hang_up(self) -> None:
+        """Break off the partners' connections, and use new ones: the next message meets another handshake."""
         server = self._runners["ebms"].server
         for connection in server.connections if server else []:
             connection.force_close()
+        await self._client.renew()
 
     def _ebms_application(self) -> web.Application:
         application = web.Application(client_max_size=self._settings.ebms.maximum_body_bytes)
@@ -199,12 +230,17 @@ class Server:
         answer = await asyncio.to_thread(self._handler.handle, request.headers, body, certificate)
         return replace(answer, body=self._stage.bend(answer.body)) if self._stage else answer
 
-    def _certificate(self, request: web.Request) -> bytes | None:
+    def _certificate(self, request: web.Request) -> bytes:
+        """The client's certificate, in DER; it may have been revoked since it was accepted by TLS."""
         offload = self._settings.ebms.offload
         if offload:
-            return passed_certificate(request.headers.get(offload.header), request.remote, offload.addresses)
-        connection = request.get_extra_info("ssl_object")
-        found: bytes | None = connection.getpeercert(binary_form=True) if connection else None
+            found = passed_certificate(request.headers.get(offload.header), request.remote, offload.addresses)
+        else:
+            found = request.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        crls = self._material.crls
+        objection = crls.objection([read_certificate(found)]) if crls else None
+        if objection:
+            raise Untrusted(f"the certificate of {request.remote} does not count: {objection}")
         return found
 
     def _health_application(self) -> web.Application:
@@ -212,7 +248,7 @@ class Server:
             return web.json_response({"status": "UP"})
 
         async def ready(_request: web.Request) -> web.Response:
-            problem = await asyncio.to_thread(_problem, self.store, self._settings.ebms.certificate_file)
+            problem = await asyncio.to_thread(_problem, self.store, self._material, self._settings)
             if self._delivery.idle_seconds > _STUCK_SECONDS:
                 problem = problem or "the worker that sends messages is stuck"
             state = {"status": "DOWN" if problem else "UP", **({"problem": problem} if problem else {})}
@@ -232,7 +268,8 @@ class Server:
         while True:
             try:
                 before = datetime.now(UTC) - timedelta(days=self._settings.retention_days)
-                await asyncio.to_thread(self.store.messages.forget, before)
+                while await asyncio.to_thread(self.store.messages.forget, before, _FORGET_NUMBER) == _FORGET_NUMBER:
+                    await asyncio.sleep(0)  # others may write in between
             except SQLAlchemyError as error:
                 log.warning("could not remove old messages: %s", " ".join(str(error).split())[:200])
             await asyncio.sleep(_FORGET_SECONDS)
@@ -243,33 +280,25 @@ class Server:
         task.add_done_callback(self._tasks.discard)
 
 
-def _problem(store: Store, certificate: Path) -> str | None:
+def _problem(store: Store, material: Material, settings: Settings) -> str | None:
     """Why this node can't do its work now, or None."""
     try:
         store.ping()
     except SQLAlchemyError:
         return "the database does not answer"
-    if valid_until(certificate) <= datetime.now(UTC):
-        return f"the certificate in {certificate} has expired"
-    return None
+    if material.certificate.not_valid_after_utc <= datetime.now(UTC):
+        return f"the certificate in {settings.ebms.certificate_file} has expired"
+    if material.crls and not material.crls.crls:
+        return f"there are no CRLs in {settings.ebms.crl_file}, so no certificate is accepted"
+    return next(iter(material.crls.expired()), None) if material.crls else None
 
 
 def _webhook(store: Store, settings: Settings) -> list[Webhook]:
     if settings.webhook is None:
         return []
     try:
-        return [Webhook(store.messages, settings.webhook, settings.delivery.parallel)]
+        return [Webhook(store.messages, settings.webhook, settings.node, settings.delivery.parallel)]
     except (ssl.SSLError, OSError) as error:
         raise KitError(
             f"webhook.trust_file: {settings.webhook.trust_file} has no usable roots; expected are certificates in PEM"
-        ) from error
-
-
-def _tls(make: Callable[..., ssl.SSLContext], certificate: Path, key: Path, trust: Path | None) -> ssl.SSLContext:
-    try:
-        return make(certificate, key, trust)
-    except (ssl.SSLError, OSError) as error:
-        raise KitError(
-            f"{certificate}, {key}{f' and {trust}' if trust else ''} are no usable PEM certificate chain, matching key "
-            "and roots"
         ) from error

@@ -50,14 +50,21 @@ class DeliverySettings(_Settings):
 
 
 class EbmsSettings(_Settings):
-    """Where messages come in; ``trust_file`` has the roots of those who may connect."""
+    """Where messages come in; ``trust_file`` has the roots of those who may connect.
+
+    ``crl_file`` has the CRLs of their chains: without it revocation is not looked up. It may
+    come later than the adapter, which accepts nobody until then. ``other_key_files`` are there while a certificate is
+    being renewed: what was encrypted for the former or the next one is read with them.
+    """
 
     address: str
     port: Port
     path: Annotated[str, Field(pattern="^/.")]
     certificate_file: FilePath
     key_file: FilePath
+    other_key_files: tuple[Path, ...] = ()
     trust_file: FilePath
+    crl_file: Path | None = None
     maximum_body_bytes: Annotated[int, Field(ge=1024)] = 20 * 1024 * 1024
     client_identity: Identity = Identity.OIN
     offload: OffloadSettings | None = None

@@ -9,7 +9,7 @@ but one to the whole envelope and one to each payload.
 Signed with SHA-256, SHA-384 or SHA-512, as the CPA says (Digikoppeling beveiligingsstandaarden, SIGN001 to SIGN004).
 Old agreements still name SHA-1: under those any of the three is accepted, and SHA-256 is made. Made with exclusive
 canonical XML, which Digikoppeling ebMS2 demands; inclusive, which the specification and other handlers use, is
-accepted as well. Revocation is not looked up here.
+accepted as well. Revocation is not looked up here: ``security`` does.
 """
 
 from __future__ import annotations

@@ -9,12 +9,12 @@ import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 
-from sqlalchemy import Delete, delete, select
+from sqlalchemy import Delete, Table, delete, select
 
 from aansluitkit.ebms.cpa import Cpa, read_cpa
 from aansluitkit.ebms.database import Database, open_database
-from aansluitkit.ebms.messages import Messages, changed
-from aansluitkit.ebms.tables import CertificateMappingRow, CpaRow, UrlMappingRow
+from aansluitkit.ebms.messages import Messages
+from aansluitkit.ebms.tables import CERTIFICATE_MAPPING, CPA, URL_MAPPING
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,12 @@ class Store:
 
     def put_cpa(self, identity: str, document: bytes) -> None:
         """Keep a CPA, in place of the one with the same id."""
-        with self._database.writing() as session:
-            session.merge(CpaRow(id=identity, document=document))
+        self._put(CPA, id=identity, document=document)
 
     def cpa(self, identity: str) -> bytes | None:
         """The CPA ``identity`` as it was loaded, or None."""
-        with self._database.reading() as session:
-            row = session.get(CpaRow, identity)
-            return row.document if row else None
+        with self._database.reading() as connection:
+            return connection.scalar(select(CPA.c.document).where(CPA.c.id == identity))
 
     def agreement(self, identity: str) -> Cpa | None:
         """The CPA ``identity``, or None."""
@@ -53,69 +51,76 @@ class Store:
 
     def cpa_ids(self) -> list[str]:
         """Ids of all CPAs, sorted."""
-        with self._database.reading() as session:
-            return list(session.scalars(select(CpaRow.id).order_by(CpaRow.id)))
+        with self._database.reading() as connection:
+            return list(connection.scalars(select(CPA.c.id).order_by(CPA.c.id)))
 
     def remove_cpa(self, identity: str) -> bool:
         """Remove a CPA; False when there was none."""
-        return self._delete(delete(CpaRow).where(CpaRow.id == identity))
+        return self._delete(delete(CPA).where(CPA.c.id == identity))
 
     def put_mapping(self, source: str, destination: str) -> None:
         """Send messages for ``source`` to ``destination``."""
-        with self._database.writing() as session:
-            session.merge(UrlMappingRow(source=source, destination=destination))
+        self._put(URL_MAPPING, source=source, destination=destination)
 
     def mappings(self) -> dict[str, str]:
         """All URL mappings, by source."""
-        with self._database.reading() as session:
-            rows = session.scalars(select(UrlMappingRow).order_by(UrlMappingRow.source))
-            return {row.source: row.destination for row in rows}
+        found = select(URL_MAPPING.c.source, URL_MAPPING.c.destination).order_by(URL_MAPPING.c.source)
+        with self._database.reading() as connection:
+            return {row.source: row.destination for row in connection.execute(found)}
 
     def destination_of(self, endpoint: str) -> str:
         """Where messages for ``endpoint`` go."""
-        with self._database.reading() as session:
-            row = session.get(UrlMappingRow, endpoint)
-            return row.destination if row else endpoint
+        with self._database.reading() as connection:
+            found = connection.scalar(select(URL_MAPPING.c.destination).where(URL_MAPPING.c.source == endpoint))
+            return found or endpoint
 
     def remove_mapping(self, source: str) -> bool:
         """Remove a URL mapping; False when there was none."""
-        return self._delete(delete(UrlMappingRow).where(UrlMappingRow.source == source))
+        return self._delete(delete(URL_MAPPING).where(URL_MAPPING.c.source == source))
 
     def put_certificate(self, mapping: CertificateMapping) -> None:
         """Let a certificate stand for another."""
-        row = CertificateMappingRow(
+        self._put(
+            CERTIFICATE_MAPPING,
             source=_digest(mapping.source),
             cpa_id=mapping.cpa_id,
             certificate=mapping.source,
             destination=mapping.destination,
         )
-        with self._database.writing() as session:
-            session.merge(row)
 
     def certificates(self) -> list[CertificateMapping]:
         """All certificate mappings."""
-        order = (CertificateMappingRow.cpa_id, CertificateMappingRow.source)
-        with self._database.reading() as session:
-            rows = session.scalars(select(CertificateMappingRow).order_by(*order))
+        found = select(CERTIFICATE_MAPPING).order_by(CERTIFICATE_MAPPING.c.cpa_id, CERTIFICATE_MAPPING.c.source)
+        with self._database.reading() as connection:
+            rows = connection.execute(found)
             return [CertificateMapping(row.certificate, row.destination, row.cpa_id) for row in rows]
 
     def certificate_for(self, source: bytes, cpa_id: str) -> bytes:
         """The certificate that stands for ``source`` in CPA ``cpa_id``: the mapping of the CPA, of all, or itself."""
-        with self._database.reading() as session:
-            for scope in (cpa_id, ""):
-                row = session.get(CertificateMappingRow, (_digest(source), scope))
-                if row:
-                    return row.destination
-        return source
+        mapping = CERTIFICATE_MAPPING.c
+        of = (mapping.source == _digest(source), mapping.cpa_id.in_([cpa_id, ""]))
+        with self._database.reading() as connection:
+            rows = connection.execute(select(mapping.cpa_id, mapping.destination).where(*of))
+            found = {row.cpa_id: row.destination for row in rows}
+        return found.get(cpa_id) or found.get("") or source
 
     def remove_certificate(self, source: bytes, cpa_id: str) -> bool:
         """Remove the mapping of ``source`` for exactly ``cpa_id``; False when there was none."""
-        of = (CertificateMappingRow.source == _digest(source), CertificateMappingRow.cpa_id == cpa_id)
-        return self._delete(delete(CertificateMappingRow).where(*of))
+        mapping = CERTIFICATE_MAPPING.c
+        of = (mapping.source == _digest(source), mapping.cpa_id == cpa_id)
+        return self._delete(delete(CERTIFICATE_MAPPING).where(*of))
+
+    def _put(self, table: Table, **row: object) -> None:
+        """Keep ``row``, in place of the one with the same key."""
+        keys = [column.name for column in table.primary_key]
+        others = {name: value for name, value in row.items() if name not in keys}
+        statement = self._database.insert(table).values(**row)
+        with self._database.writing() as connection:
+            connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=others))
 
     def _delete(self, statement: Delete) -> bool:
-        with self._database.writing() as session:
-            return changed(session.execute(statement)) > 0
+        with self._database.writing() as connection:
+            return connection.execute(statement).rowcount > 0
 
 
 def open_store(database: str, password: str | None) -> Store:

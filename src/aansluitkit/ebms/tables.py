@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
 
-from sqlalchemy import DateTime, Dialect, ForeignKeyConstraint, Index, LargeBinary, String, Text
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import (
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    text,
+)
 from sqlalchemy.types import TypeDecorator
+
+VERSION = "0004"  # of the tables: the newest of ``migrations``
+METADATA = MetaData()
+_TO_POST = text("webhook_at is not null")
 
 
 class Moment(TypeDecorator[datetime]):
@@ -21,119 +38,110 @@ class Moment(TypeDecorator[datetime]):
         return value.replace(tzinfo=value.tzinfo or UTC) if value else None
 
 
-class Base(DeclarativeBase):
-    """Tables of the adapter."""
-
-    type_annotation_map: dict[Any, Any] = {datetime: Moment}  # noqa: RUF012 - as SQLAlchemy wants it
-
-
-class CpaRow(Base):
-    """A CPA as it was loaded, byte for byte."""
-
-    __tablename__ = "cpa"
-    id: Mapped[str] = mapped_column(String(255), primary_key=True)
-    document: Mapped[bytes] = mapped_column(LargeBinary)
-
-
-class UrlMappingRow(Base):
-    """Where messages for endpoint ``source`` go instead."""
-
-    __tablename__ = "url_mapping"
-    source: Mapped[str] = mapped_column(String(2048), primary_key=True)
-    destination: Mapped[str] = mapped_column(String(2048))
-
-
-class CertificateMappingRow(Base):
-    """The certificate that stands for one of a CPA: ``source`` is the SHA-256 of the latter, hexadecimal."""
-
-    __tablename__ = "certificate_mapping"
-    source: Mapped[str] = mapped_column(String(64), primary_key=True)
-    cpa_id: Mapped[str] = mapped_column(String(255), primary_key=True)  # empty: of every CPA
-    certificate: Mapped[bytes] = mapped_column(LargeBinary)
-    destination: Mapped[bytes] = mapped_column(LargeBinary)
-
-
-class MessageRow(Base):
-    """A message that went in or out; signals have no status."""
-
-    __tablename__ = "message"
-    direction: Mapped[str] = mapped_column(String(8), primary_key=True)
-    message_id: Mapped[str] = mapped_column(String(512), primary_key=True)
-    cpa_id: Mapped[str] = mapped_column(String(255))
-    ref_to_message_id: Mapped[str | None] = mapped_column(String(512), index=True)
-    action: Mapped[str] = mapped_column(String(255))
-    at: Mapped[datetime] = mapped_column(index=True)
-    envelope: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
-    service: Mapped[str | None] = mapped_column(String(512))  # type:value, as parties are
-    sender: Mapped[str | None] = mapped_column(String(512))
-    sender_role: Mapped[str | None] = mapped_column(String(255))
-    receiver: Mapped[str | None] = mapped_column(String(512))
-    receiver_role: Mapped[str | None] = mapped_column(String(255))
-    conversation_id: Mapped[str | None] = mapped_column(String(512))
-    timestamp: Mapped[datetime | None]
-    time_to_live: Mapped[datetime | None]
-    status: Mapped[str | None] = mapped_column(String(16))
-    problem: Mapped[str | None] = mapped_column(Text)
-    webhook_at: Mapped[datetime | None]  # next post to the application, and the lease, as ``next_at`` of a delivery
-    webhook_attempts: Mapped[int] = mapped_column(default=0)
-
-    __table_args__ = (Index("ix_message_status_at", "status", "at"),)
-
-
-class PayloadRow(Base):
-    """A payload of a business message, as applications see it."""
-
-    __tablename__ = "payload"
-    direction: Mapped[str] = mapped_column(String(8), primary_key=True)
-    message_id: Mapped[str] = mapped_column(String(512), primary_key=True)
-    number: Mapped[int] = mapped_column(primary_key=True)
-    content_id: Mapped[str] = mapped_column(String(512))
-    content_type: Mapped[str] = mapped_column(String(255))
-    name: Mapped[str | None] = mapped_column(String(255))
-    content: Mapped[bytes] = mapped_column(LargeBinary)
-
-    __table_args__ = (
-        ForeignKeyConstraint(
-            ["direction", "message_id"], ["message.direction", "message.message_id"], ondelete="CASCADE"
-        ),
+def _of_message() -> ForeignKeyConstraint:
+    return ForeignKeyConstraint(
+        ["direction", "message_id"], ["message.direction", "message.message_id"], ondelete="CASCADE"
     )
 
 
-class EventRow(Base):
-    """What the application is to hear about a message, in the order in which it happened."""
+# A CPA as it was loaded, byte for byte.
+CPA = Table(
+    "cpa",
+    METADATA,
+    Column("id", String(255), primary_key=True),
+    Column("document", LargeBinary, nullable=False),
+)
 
-    __tablename__ = "event"
-    number: Mapped[int] = mapped_column(primary_key=True)
-    direction: Mapped[str] = mapped_column(String(8))
-    message_id: Mapped[str] = mapped_column(String(512))
-    type: Mapped[str] = mapped_column(String(16))
-    at: Mapped[datetime]
-    processed: Mapped[bool]
+# Where messages for endpoint ``source`` go instead.
+URL_MAPPING = Table(
+    "url_mapping",
+    METADATA,
+    Column("source", String(2048), primary_key=True),
+    Column("destination", String(2048), nullable=False),
+)
 
-    __table_args__ = (
-        ForeignKeyConstraint(
-            ["direction", "message_id"], ["message.direction", "message.message_id"], ondelete="CASCADE"
-        ),
-        Index("ix_event_message", "direction", "message_id"),
-        Index("ix_event_processed_number", "processed", "number"),
-    )
+# The certificate that stands for one of a CPA: ``source`` is the SHA-256 of the latter, hexadecimal.
+CERTIFICATE_MAPPING = Table(
+    "certificate_mapping",
+    METADATA,
+    Column("source", String(64), primary_key=True),
+    Column("cpa_id", String(255), primary_key=True),  # empty: of every CPA
+    Column("certificate", LargeBinary, nullable=False),
+    Column("destination", LargeBinary, nullable=False),
+)
 
+# A message that went in or out; signals have no status.
+MESSAGE = Table(
+    "message",
+    METADATA,
+    Column("direction", String(8), primary_key=True),
+    Column("message_id", String(512), primary_key=True),
+    Column("cpa_id", String(255), nullable=False),
+    Column("ref_to_message_id", String(512), index=True),
+    Column("action", String(255), nullable=False),
+    Column("at", Moment, nullable=False, index=True),
+    Column("envelope", LargeBinary, nullable=False),
+    Column("service", String(512)),  # type:value, as parties are
+    Column("sender", String(512)),
+    Column("sender_role", String(255)),
+    Column("receiver", String(512)),
+    Column("receiver_role", String(255)),
+    Column("conversation_id", String(512)),
+    Column("timestamp", Moment),
+    Column("time_to_live", Moment),
+    Column("status", String(16)),
+    Column("problem", Text),
+    # Until the application has it: when it is to be posted there; also the lease, as ``next_at`` of a delivery.
+    Column("webhook_at", Moment),
+    Column("webhook_attempts", Integer, nullable=False, default=0),
+    Column("webhook_owner", String(255)),
+    Index("ix_message_status_at", "status", "at"),
+    Index("ix_message_webhook_at", "webhook_at", postgresql_where=_TO_POST, sqlite_where=_TO_POST),
+)
 
-class DeliveryRow(Base):
-    """A message that is still to be sent.
+# A payload of a business message, as applications see it.
+PAYLOAD = Table(
+    "payload",
+    METADATA,
+    Column("direction", String(8), primary_key=True),
+    Column("message_id", String(512), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("content_id", String(512), nullable=False),
+    Column("content_type", String(255), nullable=False),
+    Column("name", String(255)),
+    Column("content", LargeBinary, nullable=False),
+    _of_message(),
+)
 
-    ``next_at`` is also the lease: who takes a task moves it ahead, and when it comes the task is anybody's again.
-    """
+# What the application is to hear about a message, in the order in which it happened.
+EVENT = Table(
+    "event",
+    METADATA,
+    Column("number", Integer, primary_key=True),
+    Column("direction", String(8), nullable=False),
+    Column("message_id", String(512), nullable=False),
+    Column("type", String(16), nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("processed", Boolean, nullable=False),
+    _of_message(),
+    Index("ix_event_message", "direction", "message_id"),
+    Index("ix_event_processed_number", "processed", "number"),
+)
 
-    __tablename__ = "delivery"
-    message_id: Mapped[str] = mapped_column(String(512), primary_key=True)
-    action: Mapped[str] = mapped_column(String(255))
-    endpoint: Mapped[str] = mapped_column(String(2048))  # as the CPA has it
-    content_type: Mapped[str] = mapped_column(String(1024))
-    body: Mapped[bytes] = mapped_column(LargeBinary)
-    business: Mapped[bool]
-    interval_seconds: Mapped[float]
-    deadline: Mapped[datetime | None]
-    attempts: Mapped[int]
-    next_at: Mapped[datetime] = mapped_column(index=True)
-    owner: Mapped[str | None] = mapped_column(String(255), index=True)
+# A message that is still to be sent. ``next_at`` is also the lease: who takes a task moves it ahead, and when it comes
+# the task is anybody's again.
+DELIVERY = Table(
+    "delivery",
+    METADATA,
+    Column("message_id", String(512), primary_key=True),
+    Column("action", String(255), nullable=False),
+    Column("endpoint", String(2048), nullable=False),  # as the CPA has it
+    Column("content_type", String(1024), nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("business", Boolean, nullable=False),
+    Column("interval_seconds", Float, nullable=False),
+    Column("deadline", Moment),
+    Column("attempts", Integer, nullable=False),
+    Column("next_at", Moment, nullable=False, index=True),
+    Column("owner", String(255), index=True),
+)

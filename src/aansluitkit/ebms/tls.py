@@ -13,24 +13,62 @@ CIPHERS = ":".join(
 )
 
 
-def server_context(certificate: Path, key: Path, trust: Path | None) -> ssl.SSLContext:
-    """Context of a server; with ``trust`` every client must show a certificate that ends in one of its roots."""
+class Renewable(ssl.SSLContext):
+    """A context that hands every new connection over to ``current``, which may be replaced at any time.
+
+    Connections that are open stay as they are. Sessions of a replaced context are not resumed, so nobody comes in by a
+    ticket from before a revocation.
+    """
+
+    current: ssl.SSLContext
+
+    def wrap_bio(
+        self,
+        incoming: ssl.MemoryBIO,
+        outgoing: ssl.MemoryBIO,
+        server_side: bool = False,
+        server_hostname: str | bytes | None = None,
+        session: ssl.SSLSession | None = None,
+    ) -> ssl.SSLObject:
+        """Begin a connection, as asyncio does."""
+        return self.current.wrap_bio(incoming, outgoing, server_side, server_hostname, session)
+
+
+def server_context(certificate: Path, key: Path, trust: Path | None, crls: Path | None = None) -> ssl.SSLContext:
+    """Context of a server; with ``trust`` every client must show a certificate that ends in one of its roots.
+
+    With ``crls`` no certificate of the client's chain may be revoked.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     _restrict(context)
     context.load_cert_chain(certificate, key)
     if trust:
         context.load_verify_locations(trust)
         context.verify_mode = ssl.CERT_REQUIRED
+    _look_up(context, crls)
     return context
 
 
-def client_context(certificate: Path, key: Path, trust: Path) -> ssl.SSLContext:
-    """Context of a client that shows its certificate, and checks the server's name and chain."""
+def client_context(certificate: Path, key: Path, trust: Path, crls: Path | None = None) -> ssl.SSLContext:
+    """Context of a client that shows its certificate, and checks the server's name and chain.
+
+    With ``crls`` no certificate of the server's chain may be revoked.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     _restrict(context)
     context.load_cert_chain(certificate, key)
     context.load_verify_locations(trust)
+    _look_up(context, crls)
     return context
+
+
+def _look_up(context: ssl.SSLContext, crls: Path | None) -> None:
+    """Refuse every chain whose CRLs, of all its levels, are not in ``crls`` or have expired (BEV PKI003)."""
+    if crls is None:
+        return
+    context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
+    if crls.is_file() and crls.stat().st_size:
+        context.load_verify_locations(crls)
 
 
 def webhook_context(trust: Path | None) -> ssl.SSLContext:

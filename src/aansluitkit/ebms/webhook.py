@@ -1,7 +1,9 @@
 """Posting received messages to the application, until it answers that it has them.
 
-A message is claimed for as long as a post can last. A node that dies leaves its claims to run out, and the message is
-posted again: the application knows it by its Idempotency-Key, the message id. What it does not take is never dropped.
+A message is claimed for as long as a post can last. A node that dies leaves its claims to run out, or takes them up
+when it starts again, and the message is posted once more: at least once, that is, and more than once only when a node
+or the database fails between the application's answer and its record. The application knows it by its Idempotency-Key,
+the message id. What it does not take is never dropped.
 """
 
 from __future__ import annotations
@@ -28,10 +30,11 @@ _DOUBLINGS = 9  # from 1 s to beyond the longest pause
 
 
 class Webhook:
-    """The worker that posts ``messages`` as ``settings`` say; ``parallel`` posts go on at once."""
+    """The worker of ``node`` that posts ``messages`` as ``settings`` say; ``parallel`` posts go on at once."""
 
-    def __init__(self, messages: Messages, settings: WebhookSettings, parallel: int) -> None:
+    def __init__(self, messages: Messages, settings: WebhookSettings, node: str, parallel: int) -> None:
         self._messages = messages
+        self._node = node
         self._settings = settings
         self._parallel = parallel
         self._lease = timedelta(seconds=settings.timeout_seconds + _LEASE_MARGIN_SECONDS)
@@ -48,6 +51,7 @@ class Webhook:
 
     async def run(self) -> None:
         """Post until cancelled."""
+        await self._release()
         timeout = aiohttp.ClientTimeout(total=self._settings.timeout_seconds)
         connector = aiohttp.TCPConnector(ssl=self._context)
         async with aiohttp.ClientSession(connector=connector, timeout=timeout, headers=self._headers) as session:
@@ -64,6 +68,15 @@ class Webhook:
                     task.cancel()
                 await asyncio.gather(*self._running, return_exceptions=True)
 
+    async def _release(self) -> None:
+        """Take up what this node was posting when it ended."""
+        try:
+            freed = await asyncio.to_thread(self._messages.release_received, self._node)
+        except SQLAlchemyError as error:  # their leases run out
+            log.warning("could not look for what this node was posting: %s", short(error))
+        else:
+            log.info("posting %d messages that this node had not finished when it ended", freed)
+
     async def _begin(self, session: aiohttp.ClientSession) -> bool:
         """Begin what is due; True when there may be more."""
         free = self._parallel - len(self._running)
@@ -76,7 +89,7 @@ class Webhook:
 
     async def _claim(self, number: int) -> list[HandOver]:
         try:
-            return await asyncio.to_thread(self._messages.claim_received, number, self._lease)
+            return await asyncio.to_thread(self._messages.claim_received, self._node, number, self._lease)
         except SQLAlchemyError as error:
             log.warning("could not look for messages for the application: %s", short(error))
             return []
@@ -92,7 +105,7 @@ class Webhook:
             pause = min(2 ** min(handed.attempts - 1, _DOUBLINGS), _LONGEST_PAUSE_SECONDS)
             log.warning("the application does not take %r, again in %d s: %s", identity, pause, problem)
             until = datetime.now(UTC) + timedelta(seconds=pause)
-            await asyncio.to_thread(self._messages.postpone, handed, until)
+            await asyncio.to_thread(self._messages.postpone, self._node, handed, until)
         except SQLAlchemyError as error:  # the lease runs out, and it is posted again
             log.warning("%r for the application: the database does not answer: %s", identity, short(error))
 

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
+from aansluitkit.certificates.facts import dns_names, read_leaf, serial_number
 from aansluitkit.connection import Component, Connection, Flow, flows_of
-from aansluitkit.connection.certificate_rules import dns_names, read_leaf, serial_number
 from aansluitkit.errors import KitError
 
 PARTNER = "partner"  # as flows name the other side

@@ -29,11 +29,12 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """A claim with the inventory and the customer that make it."""
+    """A claim with the inventory and the customer that make it; ``folder`` is the customer's, by its one true name."""
 
     claim: Claim
     inventory: Path
     customer: str
+    folder: Path
 
 
 # Kind of claim to the reason why it can't be shared, and what to do.
@@ -69,7 +70,7 @@ def _known(part: Callable[[Connection], Iterator[Claim]], connection: Connection
 
 
 def _name(connection: Connection) -> Iterator[Claim]:
-    yield Claim("name", f"{connection.name}.{connection.environment}", "name")
+    yield Claim("name", connection.full_name, "name")
 
 
 def _endpoint(connection: Connection) -> Iterator[Claim]:
@@ -113,7 +114,7 @@ def conflicts(holders: Iterable[Holder]) -> dict[Path, list[tuple[str, str]]]:
 
 def _collide(one: Holder, other: Holder) -> bool:
     """Environments of one customer stand side by side under one name; their own rules compare them."""
-    return (one.inventory.parent, one.customer) != (other.inventory.parent, other.customer)
+    return (one.folder, one.customer) != (other.folder, other.customer)
 
 
 def _message(claim: Claim, others: list[Holder]) -> str:

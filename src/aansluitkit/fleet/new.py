@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import tempfile
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
 from jinja2 import Environment as Templates
@@ -23,23 +25,19 @@ from aansluitkit.connection.model import Contacts, Endpoint, Name
 from aansluitkit.errors import KitError
 from aansluitkit.fleet.addresses import Place, blank_place, take
 from aansluitkit.fleet.secrets import encrypted_secrets
-from aansluitkit.project import TEMPLATES
+from aansluitkit.project import STATE, TEMPLATES
 
 SHARED = "shared"
+LAB = "lab"  # the kit's own, of which a customer's differs in who connects alone
 PATH = "/ebms"  # of an endpoint that is given as a host's name
 CPA_DAYS = 365
 _NAME = TypeAdapter[str](Name)
 _ENDPOINT = TypeAdapter[str](Endpoint)
-_LINKS = {
-    "00-shared.yml": "../../../../shared/all.yml",
-    "05-shared.yml": "../../../../shared/{environment}.yml",
-    "10-customer.yml": "../../../customer.yml",
-}
 
 
 @dataclass(frozen=True)
 class Order:
-    """What a new customer is: ``endpoints`` holds a URL for each environment that is wanted."""
+    """What a new customer is: ``endpoints`` holds a URL for each environment that is wanted, the lab included."""
 
     name: str
     kind: Kind
@@ -89,6 +87,20 @@ def accept_endpoint(value: str) -> str:
         ValueError: with the model's sentence.
     """
     return _accept(_ENDPOINT, value if "://" in value else f"https://{value}{PATH}")
+
+
+def accept_own_endpoint(value: str, root: Path) -> str:
+    """Return the endpoint's URL for ``value`` when it can be that of a new customer below ``root``.
+
+    Raises:
+        ValueError: when it is no endpoint, or another customer has one on that host.
+    """
+    url = accept_endpoint(value)
+    host = str(urlsplit(url).hostname)
+    for file in sorted(root.glob("*/*/group_vars/all/connection.yml")):
+        if f"//{host}/" in file.read_text(encoding="utf-8", errors="replace").lower():
+            raise ValueError(f"'{host}' is the endpoint of {file.parents[3]} already: give each customer its own")
+    return url
 
 
 def _accept(kind: TypeAdapter[str], value: str) -> str:
@@ -144,7 +156,7 @@ def make(order: Order, root: Path) -> list[Path]:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8")
         for environment in order.endpoints:
-            _link(making / environment / "group_vars/all", environment)
+            _link(making / environment, _links(environment, root))
         making.chmod(0o755)
         making.rename(customer)
     except BaseException:
@@ -164,6 +176,12 @@ def _files(order: Order, root: Path) -> Iterator[tuple[Path, str]]:
     )
     taken: set[str] = set()
     for environment, endpoint in order.endpoints.items():
+        if environment is Environment.LAB:
+            # From the inventory's place to the state of the kit's lab, of which there is one.
+            state = os.path.relpath(STATE, (root / order.name / LAB).resolve())
+            text = templates.get_template("lab.yml.j2").render(endpoint=endpoint, state=state)
+            yield Path(LAB, "group_vars/all/connection.yml"), text
+            continue
         shared = shared_defaults(root, environment)
         place = take(shared, root, taken) or blank_place()
         folder = Path(environment)
@@ -203,9 +221,30 @@ def _groups(environment: Environment, place: Place) -> dict[str, dict[str, dict[
     return {group: {f"{environment}-{host}": place.hosts[host] for host in hosts} for group, hosts in names.items()}
 
 
-def _link(folder: Path, environment: Environment) -> None:
-    for link, target in _LINKS.items():
-        (folder / link).symlink_to(target.format(environment=environment))
+def _links(environment: Environment, root: Path) -> dict[str, str]:
+    """Link and target of what an environment has in common with others; what sorts later goes before.
+
+    Raises:
+        KitError: when the lab of ``root`` is not there.
+    """
+    variables = "group_vars/all"
+    common = "../../../.."  # from there to ``root``
+    links = {
+        f"{variables}/00-shared.yml": f"{common}/{SHARED}/all.yml",
+        f"{variables}/10-customer.yml": "../../../customer.yml",
+    }
+    if environment is not Environment.LAB:
+        return {**links, f"{variables}/05-shared.yml": f"{common}/{SHARED}/{environment}.yml"}
+    files = sorted(path.name for path in (root / LAB / variables).glob("*.yml") if path.name != "customer.yml")
+    if not files or not (root / LAB / "hosts.yml").is_file():
+        raise KitError(f"{root / LAB} is not there; the lab of a customer links it: copy the kit's inventories/lab")
+    links |= {f"{variables}/05-{name}": f"{common}/{LAB}/{variables}/{name}" for name in files}
+    return {**links, "hosts.yml": f"../../{LAB}/hosts.yml"}
+
+
+def _link(folder: Path, links: dict[str, str]) -> None:
+    for link, target in links.items():
+        (folder / link).symlink_to(target)
 
 
 def _templates() -> Templates:

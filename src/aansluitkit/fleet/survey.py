@@ -8,11 +8,13 @@ from enum import StrEnum
 from pathlib import Path
 
 from aansluitkit.connection import Connection, examine, find_inventories
-from aansluitkit.connection.loading import load_inventory
-from aansluitkit.connection.partial import Unknown
+from aansluitkit.connection.inventory import connection_fields
+from aansluitkit.connection.loading import INVENTORY_FILE, load_inventory
+from aansluitkit.connection.partial import Unknown, partial_connection
 from aansluitkit.connection.places import Places
 from aansluitkit.errors import InventoryError, Problem
 from aansluitkit.fleet.conflicts import Claim, Holder, claims, conflicts
+from aansluitkit.fleet.new import SHARED
 from aansluitkit.fleet.parallel import ask
 
 
@@ -66,12 +68,41 @@ def _is_hidden(path: Path) -> bool:
 
 
 def survey(inventories: Sequence[Path], tell: Callable[[Entry], None] = lambda entry: None) -> list[Entry]:
-    """Examine ``inventories``, each and together; ``tell`` is called with each as it has been read."""
+    """Examine ``inventories``, each and together; ``tell`` is called with each as it has been read.
+
+    The customers that stand beside them hold what they hold, so those count too, though they are not judged.
+    """
     entries = []
     for entry in ask(_enter, inventories):
         tell(entry)
         entries.append(entry)
-    return _held_together(entries)
+    others = [holder for held in ask(_holders, _beside(inventories)) for holder in held]
+    return _held_together(entries, others)
+
+
+def _beside(inventories: Sequence[Path]) -> list[Path]:
+    """The inventories of the same folders of customers, known by their shared defaults, that are not named."""
+    named = {path.resolve() for path in inventories}
+    roots = {path.parents[1] for path in named if (path.parents[1] / SHARED).is_dir()}
+    found = [file.parent for root in sorted(roots) for file in sorted(root.glob(f"*/*/{INVENTORY_FILE}"))]
+    return [path for path in found if path not in named and not path.parent.name.startswith(".")]
+
+
+def _holders(inventory: Path) -> tuple[Holder, ...]:
+    """What ``inventory`` claims, as far as it can be read."""
+    try:
+        connection = partial_connection(connection_fields(load_inventory(inventory)), set())
+    except InventoryError:
+        return ()
+    customer = _known(connection, "name", inventory.parent.name)
+    shown, folder = seen_from_here(inventory), inventory.parent.resolve()
+    return tuple(Holder(claim, shown, customer, folder) for claim in claims(connection))
+
+
+def seen_from_here(path: Path) -> Path:
+    """The shorter name of ``path`` where it lies below the working folder: names of files stay readable."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def _enter(inventory: Path) -> Entry:
@@ -95,8 +126,14 @@ def _known(connection: Connection | None, field: str, otherwise: str) -> str:
         return otherwise
 
 
-def _held_together(entries: list[Entry]) -> list[Entry]:
-    found = conflicts(Holder(claim, entry.inventory, entry.customer) for entry in entries for claim in entry.claims)
+def _held_together(entries: list[Entry], others: list[Holder]) -> list[Entry]:
+    own = [
+        Holder(claim, entry.inventory, entry.customer, folder)
+        for entry in entries
+        for folder in [entry.inventory.resolve().parent]
+        for claim in entry.claims
+    ]
+    found = conflicts([*own, *others])
     return [
         replace(entry, problems=(*entry.problems, *_placed(entry.inventory, found[entry.inventory])))
         if entry.inventory in found

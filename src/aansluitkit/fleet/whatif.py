@@ -11,7 +11,7 @@ from pathlib import Path
 from aansluitkit.connection import Environment, examine
 from aansluitkit.connection.loading import load_inventory
 from aansluitkit.connection.places import Places
-from aansluitkit.errors import KitError
+from aansluitkit.errors import KitError, Problem
 from aansluitkit.fleet.changes import Change, NewCertificate, NewEndpoint, Touched
 from aansluitkit.fleet.parallel import ask
 
@@ -43,12 +43,21 @@ class Impact:
 
 
 @dataclass(frozen=True)
+class Unasked:
+    """An inventory that could not be asked: the first of its ``problems`` problems and blanks says why."""
+
+    inventory: Path
+    reason: Problem
+    problems: int
+
+
+@dataclass(frozen=True)
 class Answer:
     """The touched connections, how many others were asked, and the inventories that could not be asked."""
 
     impacts: tuple[Impact, ...]
     untouched: int
-    unasked: tuple[Path, ...]
+    unasked: tuple[Unasked, ...]
 
 
 def what_if(
@@ -66,13 +75,13 @@ def what_if(
         KitError: when no connection has that partner, or the change can't be this partner's.
     """
     found: list[Impact] = []
-    unasked: list[Path] = []
-    for inventory, impact in zip(inventories, ask(partial(_impact, partner, change), inventories), strict=True):
+    unasked: list[Unasked] = []
+    for answer in ask(partial(_impact, partner, change), inventories):
         tell()
-        if impact is None:
-            unasked.append(inventory)
-        elif environment in (None, impact.environment):
-            found.append(impact)
+        if isinstance(answer, Unasked):
+            unasked.append(answer)
+        elif environment in (None, answer.environment):
+            found.append(answer)
     concerned = [impact for impact in found if _is(partner, impact.partner_name, impact.partner_oin)]
     _check_partner(partner, found, concerned)
     _check_change(change, concerned)
@@ -84,10 +93,12 @@ def _is(partner: str, name: str, oin: str) -> bool:
     return partner == oin or partner.casefold() == name.casefold()
 
 
-def _impact(partner: str, change: Change, inventory: Path) -> Impact | None:
-    connection = examine(inventory).connection
+def _impact(partner: str, change: Change, inventory: Path) -> Impact | Unasked:
+    examined = examine(inventory)
+    connection = examined.connection
     if connection is None:
-        return None
+        reasons = (*examined.problems, *examined.blanks)
+        return Unasked(inventory, reasons[0], len(reasons))
     other = connection.partner
     touched = change.touch(connection) if _is(partner, other.name, other.oin) else None
     return Impact(

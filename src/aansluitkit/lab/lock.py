@@ -35,15 +35,30 @@ def alone() -> Iterator[None]:
             _LOCK.unlink(missing_ok=True)
 
 
-def claim() -> None:
-    """Note that the lab belongs to this work tree.
+def claim(inventory: Path) -> None:
+    """Note that the lab is that of ``inventory``, in this work tree.
 
     Raises:
-        KitError: when a lab of another work tree is there.
+        KitError: when another lab is there.
     """
-    if _OWNER.is_file() and _OWNER.read_text() != str(ROOT):
-        raise KitError(
-            f"a lab of {_OWNER.read_text()} runs on this machine: remove it with 'make lab-down' there, or here"
-        )
+    refuse_another(inventory)
     VOLATILE.mkdir(mode=0o700, exist_ok=True)
-    _OWNER.write_text(str(ROOT))
+    _OWNER.write_text(f"{ROOT}\n{inventory.resolve()}\n")
+
+
+def refuse_another(inventory: Path) -> None:
+    """Refuse what is meant for the lab of ``inventory`` while another one stands on this machine.
+
+    Raises:
+        KitError: when another lab is there.
+    """
+    if not _OWNER.is_file():
+        return
+    tree, owner = _OWNER.read_text().splitlines()
+    if tree != str(ROOT):
+        raise KitError(f"a lab of {tree} runs on this machine: remove it with 'make lab-down' there, or here")
+    if owner != str(inventory.resolve()):
+        raise KitError(
+            f"the lab of {owner} stands on this machine, and there is room for one: remove it with 'aansluitkit lab "
+            f"down', then make that of {inventory}"
+        )

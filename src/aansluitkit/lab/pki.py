@@ -6,6 +6,9 @@ Four layers (root, domain, TSP, leaf), the OIN in Subject.serialNumber, serverAu
 November 2028. Next to it stand a foreign hierarchy, for the tests that must be refused, and the organisation's
 internal authority for its own servers.
 
+Every authority of the hierarchies publishes a CRL, which the certificates below it name; on the TSP's stands one
+certificate of the partner. The authorities' keys stay, so that a later run can sign new CRLs.
+
 Nothing here leaves the lab: every subject says so, and the policy is TRIAL's, which the rules keep out of production.
 """
 
@@ -17,14 +20,14 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from aansluitkit.certificates.pkioverheid import Generation
 from aansluitkit.connection import Component, Connection
 
 TRIAL_POLICY = "2.16.528.1.1003.1.2.41.15.35.11"  # G4 TRIAL, private TLS, organisation validated server
@@ -33,45 +36,41 @@ PARTNER = "party-partner"
 FOREIGN = "refused-foreign-authority"
 WRONG_OIN = "refused-wrong-oin"
 EXPIRED = "refused-expired"
+REVOKED = "refused-revoked"
+AUTHORITIES = "authorities"
+CRLS = "crl"
+NEXT = "next"
 VALIDITY = timedelta(days=365)
 CA_VALIDITY = timedelta(days=3650)
+CRL_VALIDITY = timedelta(days=7)  # a run after half of it signs new ones
 CLOCK_SKEW = timedelta(hours=1)
 
 Progress = Callable[[str], None]
 Leaf = tuple[x509.Certificate, rsa.RSAPrivateKey]
 
 
-class Generation(StrEnum):
-    """Which PKIoverheid hierarchy the lab's authorities look like."""
-
-    G1 = "g1"
-    G4 = "g4"
-
-    @property
-    def hash(self) -> hashes.SHA256 | hashes.SHA512:
-        """Hash of the signatures on certificates."""
-        return hashes.SHA512() if self is Generation.G4 else hashes.SHA256()
-
-    @property
-    def padding(self) -> padding.PSS | padding.PKCS1v15:
-        """Padding of the signatures on certificates."""
-        if self is Generation.G4:
-            return padding.PSS(mgf=padding.MGF1(hashes.SHA512()), salt_length=64)
-        return padding.PKCS1v15()
-
-
 @dataclass(frozen=True)
 class Authority:
-    """A certificate authority and the certificates above it, nearest first, the root last."""
+    """A certificate authority and the certificates above it, nearest first, the root last.
+
+    What it issues names ``crl_url``, where it has one.
+    """
 
     certificate: x509.Certificate
     key: rsa.RSAPrivateKey
     above: tuple[x509.Certificate, ...]
+    crl_url: str | None = None
 
     @property
     def intermediates(self) -> list[x509.Certificate]:
         """What a server delivers behind its leaf: all but the root."""
         return [self.certificate, *self.above][:-1]
+
+    @property
+    def generation(self) -> Generation:
+        """The generation that its certificate is of."""
+        pss = isinstance(self.certificate.signature_algorithm_parameters, padding.PSS)
+        return Generation.G4 if pss else Generation.G1
 
     @property
     def root(self) -> x509.Certificate:
@@ -95,8 +94,8 @@ class Hierarchy:
         self.generation = generation
         self.start = now - CLOCK_SKEW
 
-    def authority(self, common_name: str, issuer: Authority | None = None) -> Authority:
-        """Make a CA below ``issuer``, or a root."""
+    def authority(self, common_name: str, issuer: Authority | None = None, crl_url: str | None = None) -> Authority:
+        """Make a CA below ``issuer``, or a root, that publishes its CRL at ``crl_url``."""
         key = rsa.generate_private_key(public_exponent=65537, key_size=4096)
         subject = x509.Name(
             [
@@ -109,13 +108,30 @@ class Hierarchy:
         builder = self._builder(subject, key, issuer, CA_VALIDITY).add_extension(usage, critical=True)
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         certificate = self._sign(builder, issuer.key if issuer else key)
-        return Authority(certificate, key, (issuer.certificate, *issuer.above) if issuer else ())
+        return Authority(certificate, key, (issuer.certificate, *issuer.above) if issuer else (), crl_url)
 
-    def chain(self, label: str) -> Authority:
-        """Make root, domain and TSP authority, and return the last: the issuer of leaves."""
-        root = self.authority(f"TRIAL {label} - Root")
-        domain = self.authority(f"TRIAL {label} - Domein", root)
-        return self.authority(f"TRIAL {label} - TSP", domain)
+    def chain(self, label: str, crls: str) -> list[Authority]:
+        """Make root, domain and TSP authority, the last of which issues leaves; URLs of CRLs begin with ``crls``."""
+        made: list[Authority] = []
+        for layer in ("Root", "Domein", "TSP"):
+            issuer = made[-1] if made else None
+            made.append(self.authority(f"TRIAL {label} - {layer}", issuer, f"{crls}-{layer.lower()}.crl"))
+        return made
+
+    def crl(self, authority: Authority, revoked: list[int], number: int) -> x509.CertificateRevocationList:
+        """Sign the CRL ``number`` of ``authority``, with the serial numbers ``revoked``."""
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(authority.certificate.subject)
+            .last_update(self.start)
+            .next_update(self.start + CRL_VALIDITY)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key()), False)
+            .add_extension(x509.CRLNumber(number), critical=False)
+        )
+        for serial in revoked:
+            entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(self.start)
+            builder = builder.add_revoked_certificate(entry.build())
+        return builder.sign(authority.key, self.generation.hash, rsa_padding=self.generation.padding)
 
     def leaf(self, subject: Subject, issuer: Authority) -> Leaf:
         """Make a key and certificate for ``subject``, for both ends of two-way TLS."""
@@ -145,7 +161,7 @@ class Hierarchy:
         self, subject: x509.Name, key: rsa.RSAPrivateKey, issuer: Authority | None, validity: timedelta
     ) -> x509.CertificateBuilder:
         issuer_key = (issuer.key if issuer else key).public_key()
-        return (
+        builder = (
             x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(issuer.certificate.subject if issuer else subject)
@@ -156,6 +172,10 @@ class Hierarchy:
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key), critical=False)
         )
+        if issuer and issuer.crl_url:
+            point = x509.DistributionPoint([x509.UniformResourceIdentifier(issuer.crl_url)], None, None, None)
+            builder = builder.add_extension(x509.CRLDistributionPoints([point]), critical=False)
+        return builder
 
     def _sign(self, builder: x509.CertificateBuilder, key: rsa.RSAPrivateKey) -> x509.Certificate:
         return builder.sign(key, self.generation.hash, rsa_padding=self.generation.padding)
@@ -185,12 +205,14 @@ def make_pki(connection: Connection, generation: Generation, folder: Path, say: 
     """Make everything below ``folder``, once: a folder that is complete for this generation is left as it is.
 
     ``folder/<host>/`` gets the files that role ``certificates`` installs there, ``folder/party-…/`` the two parties'
-    certificates, ``folder/refused-…/`` a certificate of another authority, one of an OIN that no CPA names and one of
-    the partner that has expired; the partner's hosts get the latter two as well, to play a partner that shows them.
-    A run that is broken off leaves nothing: the folder appears whole.
+    certificates, ``folder/refused-…/`` a certificate of another authority, one of an OIN that no CPA names, one that is
+    revoked and one that has expired; the partner's hosts get two of these, to play a partner that shows them.
+    ``folder/crl/`` is what the authorities publish, and is made anew when half of its time is over. A run that is
+    broken off leaves nothing: the folder appears whole.
     """
     if _is_current(connection, generation, folder):
-        say(f"certificates of generation {generation} are there")
+        renewed = renew_crls(folder)
+        say(f"certificates of generation {generation} are there{', their CRLs are new' if renewed else ''}")
         return
     folder.parent.mkdir(parents=True, exist_ok=True)
     making = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
@@ -211,6 +233,7 @@ def _made_for(connection: Connection, generation: Generation) -> str:
         connection.host_name,
         connection.partner.oin,
         connection.partner.host_name,
+        connection.crl_host_name,
         *connection.hosts,
     )
     return "\n".join(parties) + "\n"
@@ -230,25 +253,29 @@ def _is_current(connection: Connection, generation: Generation, folder: Path) ->
 def _make(connection: Connection, generation: Generation, folder: Path, say: Progress) -> None:
     hierarchy = Hierarchy(generation, datetime.now(UTC))
     say(f"making the lab's authorities of generation {generation}")
-    trusted = hierarchy.chain(f"aansluitkit lab {generation.upper()}")
-    foreign = hierarchy.chain("aansluitkit vreemd")
+    place = f"http://{connection.crl_host_name}"
+    trusted = hierarchy.chain(f"aansluitkit lab {generation.upper()}", f"{place}/{generation}")
+    foreign = hierarchy.chain("aansluitkit vreemd", f"{place}/vreemd")
     internal = hierarchy.authority("aansluitkit lab - intern")
-    own = Subject(connection.organisation.name, (connection.host_name,), connection.organisation.oin)
-    partner = Subject(connection.partner.name, (connection.partner.host_name,), connection.partner.oin)
+    own, partner = _parties(connection).values()
     stranger = Subject("Gemeente Vreemdeling", ("ebms.vreemdeling.test",), "00000099000000009000")
     say("making certificates")
     for name, subject, issuer in (
-        (ENDPOINT, own, trusted),
-        (PARTNER, partner, trusted),
-        (WRONG_OIN, stranger, trusted),
-        (FOREIGN, partner, foreign),
+        (ENDPOINT, own, trusted[-1]),
+        (PARTNER, partner, trusted[-1]),
+        (WRONG_OIN, stranger, trusted[-1]),
+        (REVOKED, partner, trusted[-1]),
+        (FOREIGN, partner, foreign[-1]),
     ):
-        _write(folder / name, hierarchy.leaf(subject, issuer), issuer, trusted.root)
+        _write(folder / name, hierarchy.leaf(subject, issuer), issuer, trusted[0].root)
     past = Hierarchy(generation, datetime.now(UTC) - VALIDITY)
-    _write(folder / EXPIRED, past.leaf(partner, trusted), trusted, trusted.root)
-    for component, party in ((Component.ADAPTER, ENDPOINT), (Component.PARTNER, PARTNER)):
-        for host in connection.hosts_of(component):
-            shutil.copytree(folder / party, folder / host.name)
+    _write(folder / EXPIRED, past.leaf(partner, trusted[-1]), trusted[-1], trusted[0].root)
+    for authority in (*trusted, *foreign):
+        _keep(folder, authority)
+    revoke(folder, folder / REVOKED / "certificate.pem")
+    for party in (ENDPOINT, PARTNER):
+        for name in _hosts_of(connection, party):
+            shutil.copytree(folder / party, folder / name)
     for host in connection.hosts_of(Component.PARTNER):
         for name, source in (("expired", EXPIRED), ("wrong", WRONG_OIN)):
             both = [(folder / source / f"{part}.pem").read_bytes() for part in ("key", "certificate")]
@@ -261,14 +288,110 @@ def _make(connection: Connection, generation: Generation, folder: Path, say: Pro
         _store(folder / host.name / "internal-trust.pem", _pem([internal.root]))
 
 
+def revoke(folder: Path, certificate: Path) -> None:
+    """Put the leaf in file ``certificate`` on its authority's CRL, and sign all CRLs of ``folder`` anew."""
+    leaf = x509.load_pem_x509_certificate(certificate.read_bytes())
+    for place in (folder / AUTHORITIES).iterdir():
+        if load_authority(folder, place.name).certificate.subject == leaf.issuer:
+            with (place / "revoked").open("a") as file:
+                file.write(f"{leaf.serial_number:x}\n")
+    _sign_crls(folder)
+
+
+def renew_crls(folder: Path) -> bool:
+    """Sign new CRLs where half of their time is over; whether that was so."""
+    soon = datetime.now(UTC) + CRL_VALIDITY / 2
+    crls = [x509.load_der_x509_crl(path.read_bytes()) for path in (folder / CRLS).glob("*.crl")]
+    if all(crl.next_update_utc and crl.next_update_utc > soon for crl in crls):
+        return False
+    _sign_crls(folder)
+    return True
+
+
+def _sign_crls(folder: Path) -> None:
+    now = datetime.now(UTC)
+    (folder / CRLS).mkdir(exist_ok=True)
+    for place in (folder / AUTHORITIES).iterdir():
+        authority = load_authority(folder, place.name)
+        revoked = [int(serial, 16) for serial in (place / "revoked").read_text().split()]
+        number = int(now.timestamp())  # never goes back
+        crl = Hierarchy(authority.generation, now).crl(authority, revoked, number)
+        making = folder / CRLS / f".{place.name}"
+        making.write_bytes(crl.public_bytes(serialization.Encoding.DER))
+        making.rename(folder / CRLS / f"{place.name}.crl")
+
+
+def order_renewals(connection: Connection, generation: Generation, folder: Path) -> None:
+    """Make the next certificate of each party, with a key of its own, of ``generation``; what is in force stays.
+
+    It lies in ``next/`` of the party's folder and of its hosts'. An order that was not adopted is replaced.
+    """
+    hierarchy = Hierarchy(generation, datetime.now(UTC))
+    if not (folder / AUTHORITIES / f"{generation}-tsp").exists():
+        place = f"http://{connection.crl_host_name}/{generation}"
+        for authority in hierarchy.chain(f"aansluitkit lab {generation.upper()}", place):
+            _keep(folder, authority)
+        _sign_crls(folder)
+    issuer = load_authority(folder, f"{generation}-tsp")
+    for name, subject in _parties(connection).items():
+        shutil.rmtree(folder / name / NEXT, ignore_errors=True)
+        _write(folder / name / NEXT, hierarchy.leaf(subject, issuer), issuer, issuer.root)
+        for host in _hosts_of(connection, name):
+            shutil.copytree(folder / name / NEXT, folder / host / NEXT, dirs_exist_ok=True)
+
+
+def adopt_renewals(connection: Connection, generation: Generation, folder: Path) -> None:
+    """Put the next certificates of ``generation`` in the place of those in force."""
+    for name in _parties(connection):
+        for place in (name, *_hosts_of(connection, name)):
+            for file in (folder / place / NEXT).iterdir():
+                file.rename(folder / place / file.name)
+            (folder / place / NEXT).rmdir()
+    (folder / "made-for").write_text(_made_for(connection, generation))
+
+
+def _parties(connection: Connection) -> dict[str, Subject]:
+    own, other = connection.organisation, connection.partner
+    return {
+        ENDPOINT: Subject(own.name, (connection.host_name,), own.oin),
+        PARTNER: Subject(other.name, (other.host_name,), other.oin),
+    }
+
+
+def _hosts_of(connection: Connection, party: str) -> list[str]:
+    component = Component.PARTNER if party == PARTNER else Component.ADAPTER
+    return [host.name for host in connection.hosts_of(component)]
+
+
+def load_authority(folder: Path, name: str) -> Authority:
+    """The authority ``name`` of ``folder``, such as g4-tsp, with its key."""
+    place = folder / AUTHORITIES / name
+    own, *above = x509.load_pem_x509_certificates((place / "certificate.pem").read_bytes())
+    key = serialization.load_pem_private_key((place / "key.pem").read_bytes(), password=None)
+    assert isinstance(key, rsa.RSAPrivateKey)  # noqa: S101 - for the type checker
+    return Authority(own, key, tuple(above), (place / "crl-url").read_text())
+
+
+def _keep(folder: Path, authority: Authority) -> None:
+    url = authority.crl_url or ""
+    place = folder / AUTHORITIES / url.rpartition("/")[2].removesuffix(".crl")
+    _store(place / "key.pem", _private(authority.key))
+    _store(place / "certificate.pem", _pem([authority.certificate, *authority.above]))
+    _store(place / "crl-url", url.encode())
+    _store(place / "revoked", b"")
+
+
 def _write(folder: Path, leaf: Leaf, issuer: Authority, trust: x509.Certificate, prefix: str = "") -> None:
     certificate, key = leaf
-    secret = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    _store(folder / f"{prefix}key.pem", secret)
+    _store(folder / f"{prefix}key.pem", _private(key))
     _store(folder / f"{prefix}certificate.pem", _pem([certificate, *issuer.intermediates]))
     _store(folder / f"{prefix}trust.pem", _pem([trust]))
+
+
+def _private(key: rsa.RSAPrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
 
 
 def _pem(certificates: list[x509.Certificate]) -> bytes:

@@ -16,10 +16,11 @@ from pathlib import Path
 
 import yaml
 
+from aansluitkit.certificates.pkioverheid import Generation
 from aansluitkit.connection import load_connection
 from aansluitkit.errors import KitError
 from aansluitkit.lab import container, image, keys, network
-from aansluitkit.lab.pki import Generation, make_pki
+from aansluitkit.lab.pki import make_pki
 from aansluitkit.lab.run import run
 from aansluitkit.project import ROOT
 

@@ -10,13 +10,16 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from aansluitkit.certificates.pkioverheid import Generation
 from aansluitkit.connection import Connection, Environment, load_connection
 from aansluitkit.connection.ansible_loader import host_variables
-from aansluitkit.errors import KitError
+from aansluitkit.connection.loading import load_inventory
+from aansluitkit.connection.places import Places
+from aansluitkit.errors import InventoryError
 from aansluitkit.lab import image, landscape
 from aansluitkit.lab.ansible import ENVIRONMENT
 from aansluitkit.lab.lock import alone, claim
-from aansluitkit.lab.pki import Generation, make_pki
+from aansluitkit.lab.pki import make_pki
 from aansluitkit.lab.steps import Steps
 from aansluitkit.playbook import play
 from aansluitkit.project import ROOT, STATE
@@ -24,6 +27,7 @@ from aansluitkit.verification import Report, Result, show, verify, write_html
 
 REPORT = STATE / "report"
 TIMINGS = REPORT / "seconds.json"
+GENERATION = "lab_pki_generation"
 
 
 def lab_up(inventory: Path, console: Console) -> Report:
@@ -36,7 +40,7 @@ def lab_up(inventory: Path, console: Console) -> Report:
     connection = load_connection(inventory)
     generation = _generation(connection, inventory)
     with alone():
-        claim()
+        claim(inventory)
         steps = Steps(console)
         with steps.step("certificates"):
             make_pki(connection, generation, connection.certificates.partner.parents[1], steps.say)
@@ -62,7 +66,7 @@ def make_hosts(inventory: Path, say: Callable[[str], None]) -> None:
         KitError: when one can't be made, or another run is at it.
     """
     with alone():
-        claim()
+        claim(inventory)
         image.build(say)
         landscape.up(inventory, say)
 
@@ -80,13 +84,15 @@ def lab_down(console: Console) -> None:
 
 
 def _generation(connection: Connection, inventory: Path) -> Generation:
+    places = Places(load_inventory(inventory))
     if connection.environment is not Environment.LAB:
-        raise KitError(f"{inventory} is of environment {connection.environment}, not lab: use ansible-playbook for it")
-    found = next(iter(host_variables(inventory, "lab_pki_generation").values()))
-    value = found.get("lab_pki_generation", Generation.G4)
+        message = f"is '{connection.environment}', and the lab is made of lab alone: use aansluitkit deploy for it"
+        raise InventoryError([places.problem("environment", message, "lab")])
+    found = next(iter(host_variables(inventory, GENERATION).values()))
+    value = found.get(GENERATION, Generation.G4)
     if value not in list(Generation):
-        known = " or ".join(Generation)
-        raise KitError(f"{inventory}: lab_pki_generation is '{value}': write {known}")
+        message = f"is '{value}', which is no generation of PKIoverheid: write {' or '.join(Generation)}"
+        raise InventoryError([places.of_variable(GENERATION, message, "lab")])
     return Generation(value)
 
 

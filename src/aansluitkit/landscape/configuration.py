@@ -13,7 +13,7 @@ from pathlib import Path
 from aansluitkit.connection import Component, Connection
 from aansluitkit.lab.ansible import settings_for
 from aansluitkit.landscape.changes import Change
-from aansluitkit.landscape.stack import Say, stack_name
+from aansluitkit.landscape.stack import Say
 from aansluitkit.playbook import play
 from aansluitkit.project import ROOT, STATE
 
@@ -37,7 +37,7 @@ def differences(inventory: Path, connection: Connection, resources: Iterable[Cha
         say("hosts on the way to the others are to be made first: configuration is not looked at")
         return ()
     there = [name for name in connection.hosts if name not in absent]
-    log = STATE / f"log/plan-{stack_name(connection)}.log"
+    log = STATE / f"log/plan-{connection.full_name}.log"
     options = ("--check", "--limit", ",".join(there))
     play(SITE, inventory, log, say, options=options, environment=settings_for(connection))
     found = tuple((host, int(changed)) for host, changed in _RECAP.findall(log.read_text(encoding="utf-8")))
@@ -53,7 +53,7 @@ def mend(inventory: Path, connection: Connection, hosts: Differences, say: Say) 
     Raises:
         KitError: when a task fails.
     """
-    log = STATE / f"log/up-{stack_name(connection)}.log"
+    log = STATE / f"log/up-{connection.full_name}.log"
     options = ("--limit", ",".join(name for name, _ in hosts))
     play(SITE, inventory, log, say, options=options, environment=settings_for(connection))
 

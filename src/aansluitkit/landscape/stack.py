@@ -40,11 +40,6 @@ class Settings:
     passphrase_file: Path | None = None
 
 
-def stack_name(connection: Connection) -> str:
-    """Name of the stack of ``connection``."""
-    return f"{connection.name}.{connection.environment}"
-
-
 def settings_of(place: OpenStack) -> Settings:
     """The settings that an inventory and the environment of the command give.
 
@@ -82,7 +77,7 @@ def open_stack(inventory: Path, connection: Connection, settings: Settings, say:
     settings.home.mkdir(parents=True, exist_ok=True)
     with told("the state can't be opened"):
         return automation.create_or_select_stack(
-            stack_name=stack_name(connection),
+            stack_name=connection.full_name,
             project_name=PROJECT,
             program=lambda: landscape(inventory),
             opts=automation.LocalWorkspaceOptions(

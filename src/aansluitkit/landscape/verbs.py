@@ -41,11 +41,11 @@ def up(inventory: Path, say: Say, confirm: Confirm) -> Changes:
     Configuration is mended where a host differs; hosts that are made here get theirs by deployment.
 
     Raises:
-        InventoryError: when the inventory is refused; nothing is changed then.
-        KitError: when the inventory is an example, something can't be made, or the change is not confirmed.
+        InventoryError: when the inventory is refused, or an example; nothing is changed then.
+        KitError: when something can't be made, or the change is not confirmed.
     """
     connection = load_connection(inventory)
-    refuse_deployment(connection)
+    refuse_deployment(inventory, connection)
     changes = plan(inventory, say)
     if changes and connection.environment is Environment.PRODUCTION and not confirm(changes):
         raise KitError("not confirmed: nothing was changed")

@@ -9,8 +9,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from aansluitkit.connection import Connection
+from aansluitkit.documents.picture import render_picture
 from aansluitkit.documents.rendering import render, write
-from aansluitkit.documents.topology import render_topology
+from aansluitkit.documents.state import date_of
 from aansluitkit.verification.checks import Check, Report, Result
 
 _STYLE = {Result.PASSED: "green", Result.FAILED: "bold red", Result.SKIPPED: "yellow"}
@@ -31,7 +32,7 @@ def write_html(report: Report, connection: Connection, path: Path) -> None:
         report=report,
         results=list(Result),
         connection=connection,
-        topology=render_topology(connection),
+        picture=render_picture(connection, date_of(Path(report.inventory))),
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )
     write(text, path)

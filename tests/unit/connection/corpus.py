@@ -19,15 +19,20 @@ PRODUCTION = "voorbeeldgemeente/production"
 VENDOR = "voorbeeldleverancier/preprod"
 
 OWN = "group_vars/all/connection.yml"
+WHO = "group_vars/all/customer.yml"  # of the lab
 CUSTOMER = "group_vars/all/10-customer.yml"
 SHARED = "group_vars/all/05-shared.yml"
 SECRETS = "group_vars/all/secrets.yml"
 HOSTS = "hosts.yml"
+BLANK, REFUSED = 1, 2
 
 
 @dataclass(frozen=True)
 class Mutation:
-    """``apply`` breaks the inventory ``base``; the error names ``file`` and ``variable`` and holds ``words``."""
+    """``apply`` breaks the inventory ``base``; the error names ``file`` and ``variable`` and holds ``words``.
+
+    ``status`` is that of ``aansluitkit check``.
+    """
 
     name: str
     base: str
@@ -35,6 +40,7 @@ class Mutation:
     variable: str
     words: str
     apply: Callable[[Path], None]
+    status: int = REFUSED
 
     def __str__(self) -> str:
         return self.name
@@ -124,39 +130,37 @@ def _merge_bomb() -> bytes:
 # base, file, old, new, variable, words
 _ROWS: list[tuple[str, str, str, str, str, str]] = [
     # Organisation and numbers
-    (LAB, OWN, 'oin: "00000099000000001000"', 'oin: "0000009900000001000"', "connection_organisation.oin", "20 digits"),
-    (LAB, OWN, 'oin: "00000099000000001000"', 'oin: "000000990000000010000"', "connection_organisation.oin", "21 characters"),
-    (LAB, OWN, 'oin: "00000099000000001000"', "oin: 99000000001000", "connection_organisation.oin", "between quotes"),
-    (LAB, OWN, 'oin: "00000099000000001000"', 'oin: "00000055000000001000"', "connection_organisation.oin", "no register"),
-    (LAB, OWN, 'oin: "00000099000000001000"', 'oin: "00000005000000001000"', "connection_organisation.oin", "no register"),
-    (LAB, OWN, 'oin: "00000099000000001000"', 'oin: "0000009900000000100A"', "connection_organisation.oin", "letters"),
-    (LAB, OWN, 'oin: "00000099000000001000"', 'oin: "00000099 00000001000"', "connection_organisation.oin", "20 digits"),
-    (LAB, OWN, 'oin: "00000099000000001000"', "oin: ''", "connection_organisation.oin", "20 digits"),
-    (LAB, OWN, 'oin: "00000099000000001000"', "oin: null", "connection_organisation.oin", "filled in"),
-    (LAB, OWN, 'oin: "00000099000000001000"', "oni: '00000099000000001000'", "connection_organisation.oni", "nearest known one is 'oin'"),
+    (LAB, WHO, 'oin: "00000099000000001000"', 'oin: "0000009900000001000"', "connection_organisation.oin", "20 digits"),
+    (LAB, WHO, 'oin: "00000099000000001000"', 'oin: "000000990000000010000"', "connection_organisation.oin", "21 characters"),
+    (LAB, WHO, 'oin: "00000099000000001000"', "oin: 99000000001000", "connection_organisation.oin", "between quotes"),
+    (LAB, WHO, 'oin: "00000099000000001000"', 'oin: "00000055000000001000"', "connection_organisation.oin", "no register"),
+    (LAB, WHO, 'oin: "00000099000000001000"', 'oin: "00000005000000001000"', "connection_organisation.oin", "no register"),
+    (LAB, WHO, 'oin: "00000099000000001000"', 'oin: "0000009900000000100A"', "connection_organisation.oin", "letters"),
+    (LAB, WHO, 'oin: "00000099000000001000"', 'oin: "00000099 00000001000"', "connection_organisation.oin", "20 digits"),
+    (LAB, WHO, 'oin: "00000099000000001000"', "oin: ''", "connection_organisation.oin", "20 digits"),
+    (LAB, WHO, 'oin: "00000099000000001000"', "oni: '00000099000000001000'", "connection_organisation.oni", "nearest known one is 'oin'"),
     (LAB, OWN, 'oin: "00000099000000002000"', 'oin: "00000099000000001000"', "connection_partner.oin", "organisation's own"),
     (LAB, OWN, 'oin: "00000099000000002000"', 'oin: "00000098000000002000"', "connection_partner.oin", "no register"),
-    (LAB, OWN, "name: Gemeente Voorbeeldstad", "name: ''", "connection_organisation.name", "at least 1"),
-    (LAB, OWN, "name: Gemeente Voorbeeldstad", "name: TODO", "connection_organisation.name", "filled in"),
-    (LAB, OWN, "name: Gemeente Voorbeeldstad", "name: [Gemeente]", "connection_organisation.name", "between quotes"),
-    (LAB, OWN, "connection_kind: government", "connection_kind: leverancier", "connection_kind", "'leverancier'"),
-    (LAB, OWN, "connection_kind: government", "connection_kind: Government", "connection_kind", "'Government'"),
-    (LAB, OWN, "connection_kind: government\n", "", "connection_kind", "is not set"),
-    (LAB, OWN, "connection_name: lab", "connection_nmae: lab", "connection_nmae", "nearest known one is 'name'"),
-    (LAB, OWN, "connection_name: lab", "connection_name: Mijn Lab", "connection_name", "'Mijn Lab'"),
-    (LAB, OWN, "connection_name: lab", "connection_name: 12", "connection_name", "'12'"),
-    (LAB, OWN, "connection_name: lab", "connection_name: ../lab", "connection_name", "'../lab'"),
-    (LAB, OWN, "connection_network: internet", "connection_network: netwerk", "connection_network", "diginetwerk"),
-    (LAB, OWN, "connection_network: internet", "connection_network: true", "connection_network", "'True'"),
-    (LAB, OWN, "connection_message_stream: mo-bericht", "connection_message_stream: StUF", "connection_message_stream", "'StUF'"),
+    (LAB, WHO, "name: Gemeente Voorbeeldstad", "name: ''", "connection_organisation.name", "at least 1"),
+    (LAB, WHO, "name: Gemeente Voorbeeldstad", "name: [Gemeente]", "connection_organisation.name", "between quotes"),
+    (LAB, WHO, "connection_kind: government", "connection_kind: leverancier", "connection_kind", "'leverancier'"),
+    (LAB, WHO, "connection_kind: government", "connection_kind: Government", "connection_kind", "'Government'"),
+    (LAB, f"{WHO} > {OWN}", "connection_kind: government\n", "", "connection_kind", "is not set"),
+    (LAB, WHO, "connection_name: lab", "connection_nmae: lab", "connection_nmae", "nearest known one is 'name'"),
+    (LAB, WHO, "connection_name: lab", "connection_name: Mijn Lab", "connection_name", "'Mijn Lab'"),
+    (LAB, WHO, "connection_name: lab", "connection_name: 12", "connection_name", "'12'"),
+    (LAB, WHO, "connection_name: lab", "connection_name: ../lab", "connection_name", "'../lab'"),
+    (LAB, WHO, "connection_network: internet", "connection_network: netwerk", "connection_network", "diginetwerk"),
+    (LAB, WHO, "connection_network: internet", "connection_network: true", "connection_network", "'True'"),
+    (LAB, WHO, "connection_message_stream: mo-bericht", "connection_message_stream: StUF", "connection_message_stream", "'StUF'"),
     (LAB, OWN, "connection_environment: lab", "connection_environment: productie", "connection_environment", "production"),
-    (LAB, OWN, "connection_environment: lab", "connection_environment: production", "connection_organisation.oin", "test OIN"),
+    (LAB, f"{OWN} > {WHO}", "connection_environment: lab", "connection_environment: production", "connection_organisation.oin", "test OIN"),
     (LAB, OWN, "connection_environment: lab", "connection_environment: preprod", "connection_partner.oin", "only where the partner asked"),
     (LAB, OWN, "connection_environment: lab", "connection_environment: preprod", "connection_inbound_address", "RFC 5737"),
     (LAB, OWN, "connection_environment: lab", "connection_environment: preprod", "connection_zones.dmz.network", "RFC 5737"),
     (LAB, OWN, "connection_environment: lab", "connection_environment: preprod", "connection_partner.inbound_addresses.0", "RFC 5737"),
     (LAB, OWN, "connection_environment: lab", "connection_environment: preprod", "connection_endpoint", "RFC 6761"),
-    (LAB, OWN, "connection_environment: lab", "connection_environment: preprod", "connection_contacts.tester.email", "RFC 6761"),
+    (LAB, f"{OWN} > {WHO}", "connection_environment: lab", "connection_environment: preprod", "connection_contacts.tester.email", "RFC 6761"),
     (LAB, OWN, "connection_environment: lab", "connection_environment: compliance", "connection_partner.endpoint", "RFC 6761"),
     (PREPROD, CUSTOMER, "connection_example: true", "connection_example: maybe", "connection_example", "boolean"),
     (PREPROD, CUSTOMER, "connection_example: true", "connection_exmaple: true", "connection_exmaple", "nearest known one is 'example'"),
@@ -190,8 +194,6 @@ _ROWS: list[tuple[str, str, str, str, str, str]] = [
     (LAB, OWN, "  endpoint: https://ebms.mijnoverheid.test/ebms\n", "", "connection_partner.endpoint", "is not set"),
     # Addresses and zones
     (LAB, OWN, "connection_inbound_address: 203.0.113.10", "connection_inbound_address: 203.0.113.300", "connection_inbound_address", "203.0.113.300"),
-    (LAB, OWN, "connection_inbound_address: 203.0.113.10", "connection_inbound_address: null", "connection_inbound_address", "filled in"),
-    (LAB, OWN, "connection_inbound_address: 203.0.113.10", "connection_inbound_address: 'TODO: from the operator'", "connection_inbound_address", "from the operator"),
     (LAB, OWN, "connection_inbound_address: 203.0.113.10\n", "", "connection_inbound_address", "is not set"),
     (LAB, OWN, "connection_inbound_address: 203.0.113.10", "connection_inbound_address: 192.0.2.10", "connection_inbound_address", "lies outside"),
     (LAB, f"{OWN} > {HOSTS}", "connection_inbound_address: 203.0.113.10", "connection_inbound_address: 203.0.113.1", "fw: connection_addresses.external", "already taken"),
@@ -208,10 +210,13 @@ _ROWS: list[tuple[str, str, str, str, str, str]] = [
     (LAB, OWN, "  outbound_addresses: [203.0.113.100]", "  outbound_addresses: [203.0.113.8/29]", "connection_partner.outbound_addresses.0", "our own inbound"),
     (LAB, OWN, "  outbound_addresses: [203.0.113.100]", "  outbound_addresses: [127.0.0.1]", "connection_partner.outbound_addresses.0", "loopback"),
     (LAB, OWN, "  outbound_addresses: [203.0.113.100]", "  outbond_addresses: [203.0.113.100]", "connection_partner.outbond_addresses", "'outbound_addresses'"),
+    (PRODUCTION, SHARED, "  inbound_addresses: [198.51.100.128/28]", "  inbound_addresses: [0.0.0.0/0]", "connection_partner.inbound_addresses.0", "far more than the partner"),
+    (PREPROD, SHARED, "inbound_addresses: [198.51.100.0/28]", "inbound_addresses: [10.0.0.0/8]", "connection_partner.inbound_addresses.0", "wider than /16"),
     (PREPROD, SHARED, "inbound_addresses: [198.51.100.0/28]", "inbound_addresses: [10.9.0.0/28]", "connection_partner.inbound_addresses.0", "is private"),
     (LAB, OWN, "192.0.2.0/24", "192.0.2.1/24", "connection_zones.dmz.network", "host bits"),
     (LAB, OWN, "192.0.2.0/24", "192.0.2.0/33", "connection_zones.dmz.network", "'192.0.2.0/33'"),
     (LAB, OWN, "198.51.100.64/26", "198.51.100.0/25", "connection_zones.data.network", "overlaps"),
+    (LAB, OWN, "192.0.2.0/24", "128.0.0.0/2", "connection_zones.dmz.network", "wider than /8"),
     (LAB, OWN, "  external: {network", "  buiten: {network", "connection_zones", "no zone is named 'external'"),
     (LAB, f"{OWN} > {HOSTS}", "  dmz: {network: 192.0.2.0/24}\n", "", "lb: connection_addresses.dmz", "zone 'dmz' is not declared"),
     (LAB, OWN, "  dmz: {network: 192.0.2.0/24}", "  DMZ 1: {network: 192.0.2.0/24}", "connection_zones.DMZ 1", "DMZ 1"),
@@ -221,7 +226,6 @@ _ROWS: list[tuple[str, str, str, str, str, str]] = [
     (LAB, HOSTS, "data: 198.51.100.70", "data: 192.0.2.70", "db: connection_addresses.data", "lies outside"),
     (LAB, HOSTS, "data: 198.51.100.70", "data: 198.51.100.127", "db: connection_addresses.data", "broadcast"),
     (LAB, HOSTS, "data: 198.51.100.70", "data: db.test", "db: connection_addresses.data", "'db.test'"),
-    (LAB, HOSTS, "data: 198.51.100.70", "data: TODO", "db: connection_addresses.data", "filled in"),
     (LAB, HOSTS, "data: 198.51.100.70", "data: 198.51.100.65", "db: connection_addresses.data", "already taken"),
     (LAB, HOSTS, "data: 198.51.100.70", "data: 198.51.100.70\n            application: 198.51.100.30", "db: connection_addresses", "only the firewall"),
     (LAB, HOSTS, "application: 198.51.100.12", "application: 198.51.100.11", "adapter-2: connection_addresses.application", "already taken"),
@@ -240,6 +244,7 @@ _ROWS: list[tuple[str, str, str, str, str, str]] = [
     (LAB, HOSTS, "        ns:\n          connection_addresses:\n            dmz: 192.0.2.53\n", "", "hosts", "group 'name_server' holds none"),
     (LAB, HOSTS, "        adapter-2:\n", "        adapter_2:\n", "adapter_2: group", "adapter_2"),
     (LAB, HOSTS, "        adapter-2:\n", "        dmz:\n", "dmz: group", "name of a zone"),
+    (LAB, HOSTS, "        adapter-2:\n", "        partner:\n", "partner: group", "what flows call the other side"),
     (LAB, HOSTS, "        app:\n", "        12:\n", "group application", "between quotes"),
     (LAB, HOSTS, "        app:\n          connection_addresses:\n            application: 198.51.100.20\n", "        - app\n", "group application", "a list as hosts"),
     (LAB, HOSTS, "        app:\n          connection_addresses:\n            application: 198.51.100.20\n", "        app: 198.51.100.20\n", "app", "is a text"),
@@ -249,21 +254,19 @@ _ROWS: list[tuple[str, str, str, str, str, str]] = [
     (LAB, HOSTS, "    database:\n      hosts:\n        db:\n", "    database:\n      hosts:\n        db-2:\n          connection_addresses: {data: 198.51.100.71}\n        db:\n", "hosts", "holds db-2, db"),
     (PREPROD, HOSTS, "    application:\n", "    partner:\n", "zaaksysteem-preprod: group", "someone else's"),
     # Contacts
-    (LAB, OWN, "email: tester@voorbeeldstad.test", "email: tester", "connection_contacts.tester.email", "'tester'"),
-    (LAB, OWN, 'phone: "+31 70 000 00 04"', "phone: 31700000004", "connection_contacts.tester.phone", "between quotes"),
-    (LAB, OWN, 'phone: "+31 70 000 00 04"', "phone: bellen", "connection_contacts.tester.phone", "'bellen'"),
-    (LAB, OWN, "  tester: {name", "  testers: {name", "connection_contacts.testers", "nearest known one is 'tester'"),
+    (LAB, WHO, "email: tester@voorbeeldstad.test", "email: tester", "connection_contacts.tester.email", "'tester'"),
+    (LAB, WHO, 'phone: "+31 70 000 00 04"', "phone: 31700000004", "connection_contacts.tester.phone", "between quotes"),
+    (LAB, WHO, 'phone: "+31 70 000 00 04"', "phone: bellen", "connection_contacts.tester.phone", "'bellen'"),
+    (LAB, WHO, "  tester: {name", "  testers: {name", "connection_contacts.testers", "nearest known one is 'tester'"),
     (LAB, OWN, "email: servicecentrum@mijnoverheid.test", "e-mail: servicecentrum@mijnoverheid.test", "connection_partner.contact.e-mail", "nearest known one is 'email'"),
-    (PREPROD, CUSTOMER, "email: tester@voorbeeldgemeente.example", "email: TODO", "connection_contacts.tester.email", "filled in"),
     # CPA
-    (LAB, OWN, "id: MIJNOVERHEID-LZ-LAB_00000099000000001000-00000099000000002000_0001", "id: MIJN OVERHEID", "connection_cpa.id", "'MIJN OVERHEID'"),
-    (LAB, OWN, "id: MIJNOVERHEID-LZ-LAB_00000099000000001000-00000099000000002000_0001", "id: ../cpa", "connection_cpa.id", "'../cpa'"),
+    (LAB, OWN, 'id: "MIJNOVERHEID-LZ-LAB_{{ connection_organisation.oin }}-{{ connection_partner.oin }}_0001"', "id: MIJN OVERHEID", "connection_cpa.id", "'MIJN OVERHEID'"),
+    (LAB, OWN, 'id: "MIJNOVERHEID-LZ-LAB_{{ connection_organisation.oin }}-{{ connection_partner.oin }}_0001"', "id: ../cpa", "connection_cpa.id", "'../cpa'"),
     (LAB, OWN, 'end: "2028', 'end: "2025', "connection_cpa.end", "not after start"),
     (LAB, OWN, 'end: "2028', 'end: "2058', "connection_cpa.end", "over ten years"),
     (LAB, OWN, 'end: "2028-01-01T00:00:00Z"', 'end: "2028-01-01T00:00:00"', "connection_cpa.end", "timezone"),
     (LAB, OWN, 'end: "2028-01-01T00:00:00Z"', "end: morgen", "connection_cpa.end", "'morgen'"),
     (LAB, OWN, 'end: "2028-01-01T00:00:00Z"', "end: 2028-02-31T00:00:00Z", "file", "day is out of range"),
-    (LAB, OWN, 'end: "2028-01-01T00:00:00Z"', "end: TODO", "connection_cpa.end", "filled in"),
     (LAB, OWN, "profile: osb-rm", "profile: osb-xx", "connection_cpa.services.0.profile", "osb-rm-s"),
     (LAB, OWN, "  services:\n    - name: MIJNOVERHEID.ebMS.LZ.1.0\n      profile: osb-rm", "  retries: {count: 3}\n  services:\n    - name: MIJNOVERHEID.ebMS.LZ.1.0\n      profile: osb-be", "connection_cpa.retries", "best effort"),
     (LAB, OWN, "  services:\n    - name: MIJNOVERHEID.ebMS.LZ.1.0\n      profile: osb-rm", "  sync_reply: true\n  services:\n    - name: MIJNOVERHEID.ebMS.LZ.1.0\n      profile: osb-be", "connection_cpa.sync_reply", "best effort"),
@@ -276,21 +279,24 @@ _ROWS: list[tuple[str, str, str, str, str, str]] = [
     (LAB, OWN, "{name: foutbericht, sender: SP}", "{name: foutbericht, sender: XX}", "connection_cpa.services.0.actions.1.sender", "'XX'"),
     (LAB, OWN, "{name: foutbericht, sender: SP}", "{name: fout bericht, sender: SP}", "connection_cpa.services.0.actions.1.name", "'fout bericht'"),
     (LAB, OWN, "{name: foutbericht, sender: SP}", "{name: zaakbericht, sender: SR}", "connection_cpa.services.0.actions.1.name", "stands twice"),
-    (LAB, OWN, "name: MIJNOVERHEID.ebMS.LZ.1.0", "name: TODO from Logius", "connection_cpa.services.0.name", "from Logius"),
     (LAB, OWN, "  services:\n", "  services:\n    - {name: MIJNOVERHEID.ebMS.LZ.1.0, actions: [{name: vraag, sender: SR}]}\n", "connection_cpa.services.1.name", "stands twice"),
     (LAB, OWN, "  services:\n", "  service:\n", "connection_cpa.service", "nearest known one is 'services'"),
     (PREPROD, OWN, "  services:\n", "  services:\n    - {name: Ander, profile: osb-rm-s, actions: [{name: vraag, sender: SR}]}\n", "connection_cpa.services.1.profile", "CPA of their own"),
     (LAB, OWN, "https://ebms.mijnoverheid.test/ebms", "https://ebms.mijnoverheid.test:8888/ebms", "connection_partner.endpoint", "TLS005"),
-    (PREPROD, OWN, "connection_sender_id: AFZ-VOORBEELD-0101", "connection_sender_id: TODO", "connection_sender_id", "filled in"),
     (PREPROD, OWN, "connection_sender_id: AFZ-VOORBEELD-0101\n", "", "connection_sender_id", "afzenderID"),
     (PREPROD, OWN, "connection_sender_id: AFZ-VOORBEELD-0101", "connection_sender_id: AFZ 1", "connection_sender_id", "'AFZ 1'"),
     (PREPROD, SHARED, "  name: MijnOverheid (preproductie)", "  name: MijnOverheid\n  party_id_type: urn:cv:oin", "connection_partner.party_id_type", "urn:osb:oin"),
-    (LAB, OWN, '  partner: "{{ inventory_dir }}', '  partners: "{{ inventory_dir }}', "connection_certificates.partners", "nearest known one is 'partner'"),
+    (LAB, "group_vars/all/lab.yml", '  partner: "', '  partners: "', "connection_certificates.partners", "nearest known one is 'partner'"),
     # Flows and ports
     (LAB, OWN, "destination: mijnoverheid", "destination: nergens", "connection_extra_flows.0.destination", "neither a host"),
     (LAB, OWN, "destination: mijnoverheid", "destination: controller", "connection_extra_flows.0.destination", "the source as well"),
     (LAB, OWN, "source: controller\n    destination: mijnoverheid", "source: external\n    destination: management", "connection_extra_flows.0.destination", "opens management"),
     (LAB, OWN, "source: controller\n    destination: mijnoverheid", "source: mijnoverheid\n    destination: controller", "connection_extra_flows.0.destination", "opens management"),
+    (LAB, OWN, "source: controller\n    destination: mijnoverheid", "source: mijnoverheid\n    destination: db", "connection_extra_flows.0.destination", "opens management"),
+    (LAB, OWN, "source: controller\n    destination: mijnoverheid", "source: external\n    destination: application", "connection_extra_flows.0.destination", "opens management"),
+    (LAB, OWN, "source: controller\n    destination: mijnoverheid\n    port: 22", "source: external\n    destination: fw\n    port: 443", "connection_extra_flows.0.destination", "opens management"),
+    (LAB, OWN, "destination: mijnoverheid", "destination: adapter-1", "connection_extra_flows.0", "without being declared (configuration by Ansible over SSH)"),
+    (LAB, OWN, "source: controller\n    destination: mijnoverheid", "source: controler\n    destination: mijnoverheid", "connection_extra_flows.0.source", "neither a host"),
     (LAB, OWN, "    port: 22\n", "    port: 0\n", "connection_extra_flows.0.port", "greater than or equal to 1"),
     (LAB, OWN, "    port: 22\n", "    port: 70000\n", "connection_extra_flows.0.port", "65535"),
     (LAB, OWN, "    port: 22\n", "    port: ssh\n", "connection_extra_flows.0.port", "'ssh'"),
@@ -299,10 +305,10 @@ _ROWS: list[tuple[str, str, str, str, str, str]] = [
     (LAB, OWN, "    port: 22\n", "    port: 22\n    protocol: icmp\n", "connection_extra_flows.0.protocol", "'icmp'"),
     (LAB, OWN, "    reason: the lab itself operates its partner, over the same firewall as everything else\n", "", "connection_extra_flows.0.reason", "is not set"),
     (LAB, OWN, "reason: the lab itself operates its partner, over the same firewall as everything else", "reason: nodig", "connection_extra_flows.0.reason", "at least 10"),
-    (LAB, OWN, "connection_network: internet", "connection_network: internet\nconnection_ports: {rest: 8443}", "connection_ports.rest", "used twice"),
-    (LAB, OWN, "connection_network: internet", "connection_network: internet\nconnection_ports: {health: 8080}", "connection_ports.health", "used twice"),
-    (LAB, OWN, "connection_network: internet", "connection_network: internet\nconnection_ports: {ebms: 22}", "connection_ports.ebms", "used twice"),
-    (LAB, OWN, "connection_network: internet", "connection_network: internet\nconnection_ports: {databse: 5433}", "connection_ports.databse", "nearest known one is 'database'"),
+    (LAB, WHO, "connection_network: internet", "connection_network: internet\nconnection_ports: {rest: 8443}", "connection_ports.rest", "used twice"),
+    (LAB, WHO, "connection_network: internet", "connection_network: internet\nconnection_ports: {health: 8080}", "connection_ports.health", "used twice"),
+    (LAB, WHO, "connection_network: internet", "connection_network: internet\nconnection_ports: {ebms: 22}", "connection_ports.ebms", "used twice"),
+    (LAB, WHO, "connection_network: internet", "connection_network: internet\nconnection_ports: {databse: 5433}", "connection_ports.databse", "nearest known one is 'database'"),
     # Between environments
     (PREPROD, SHARED, "connection_environment: preprod", "connection_environment: production", "connection_environment", "as well"),
     (PREPROD, OWN, "connection_inbound_address: 203.0.113.42", "connection_inbound_address: 203.0.113.10", "connection_inbound_address", "share no address"),
@@ -313,27 +319,40 @@ _ROWS: list[tuple[str, str, str, str, str, str]] = [
     (PREPROD, OWN, "id: MIJNOVERHEID-LZ-VOORBEELD-PREPROD_00000001999991000000-00000004999999001000_0001",
      "id: MIJNOVERHEID-LZ-VOORBEELD-PRODUCTION_00000001999991000000-00000004999999002000_0001", "connection_cpa.id", "share no CPA"),
     # Templates
-    (LAB, OWN, "name: Gemeente Voorbeeldstad", 'name: "{{ onbekend }}"', "connection_organisation", "onbekend"),
-    (LAB, OWN, "connection_name: lab", 'connection_name: "{{ onbekend | lower }}"', "connection_name", "onbekend"),
-    (LAB, OWN, "connection_name: lab", 'connection_name: "{{ connection_name }}"', "connection_name", "can't be filled in"),
-    (LAB, OWN, "connection_name: lab", 'connection_name: "{{ lab_a }}"\nlab_a: "{{ connection_name }}"', "connection_name", "can't be filled in"),
-    (LAB, OWN, "connection_name: lab", 'connection_name: "{{ 1 +"', "connection_name", "can't be filled in"),
-    (LAB, OWN, "connection_name: lab", 'connection_name: "{{ inventory_hostname }}"', "connection_name", "differs between hosts"),
-    (LAB, OWN, "connection_name: lab", "connection_name: {{ naam }}", "file", "quote"),
+    (LAB, WHO, "name: Gemeente Voorbeeldstad", 'name: "{{ onbekend }}"', "connection_organisation", "onbekend"),
+    (LAB, WHO, "connection_name: lab", 'connection_name: "{{ onbekend | lower }}"', "connection_name", "onbekend"),
+    (LAB, WHO, "connection_name: lab", 'connection_name: "{{ connection_name }}"', "connection_name", "can't be filled in"),
+    (LAB, WHO, "connection_name: lab", 'connection_name: "{{ lab_a }}"\nlab_a: "{{ connection_name }}"', "connection_name", "can't be filled in"),
+    (LAB, WHO, "connection_name: lab", 'connection_name: "{{ 1 +"', "connection_name", "can't be filled in"),
+    (LAB, WHO, "connection_name: lab", 'connection_name: "{{ inventory_hostname }}"', "connection_name", "differs between hosts"),
+    (LAB, WHO, "connection_name: lab", "connection_name: {{ naam }}", "file", "quote"),
     # YAML
-    (LAB, OWN, "connection_name: lab\n", "connection_name: lab\nconnection_name: lab2\n", "file", "stands there twice"),
-    (LAB, OWN, "  oin: \"00000099000000001000\"", "  oin: \"00000099000000001000\"\n  oin: '1'", "file", "stands there twice"),
+    (LAB, WHO, "connection_name: lab\n", "connection_name: lab\nconnection_name: lab2\n", "file", "stands there twice"),
+    (LAB, WHO, "  oin: \"00000099000000001000\"", "  oin: \"00000099000000001000\"\n  oin: '1'", "file", "stands there twice"),
     (LAB, HOSTS, "    database:\n", "    adapter:\n      hosts: {}\n    database:\n", "file", "stands there twice"),
-    (LAB, OWN, "connection_organisation:\n  name", "connection_organisation:\n\tname", "file", "tab"),
+    (LAB, WHO, "connection_organisation:\n  name", "connection_organisation:\n\tname", "file", "tab"),
     (LAB, OWN, "connection_zones:\n", "connection_zones: [\n", "file", "correct it"),
-    (LAB, OWN, "connection_kind: government", "connection_kind: 'government", "file", "correct it"),
-    (LAB, OWN, "connection_kind: government", "connection_kind: !!python/object/apply:os.system [id]", "file", "tag"),
-    (LAB, OWN, "connection_kind: government", "connection_kind: !geheim x", "file", "!geheim"),
-    (LAB, OWN, "connection_kind: government", "connection_kind: *anker", "file", "undefined alias"),
-    (LAB, OWN, "connection_kind: government", "connection_kind: government\n---", "file", "more than one document"),
-    (LAB, OWN, "connection_kind: government", "connection_kind: &k [*k]", "file", "has no end"),
-    (LAB, OWN, "connection_kind: government", "connection_kind: !vault |\n  $ANSIBLE_VAULT;1.1;AES256\n  6162", "connection_kind", "encrypted with Ansible Vault"),
+    (LAB, WHO, "connection_kind: government", "connection_kind: 'government", "file", "correct it"),
+    (LAB, WHO, "connection_kind: government", "connection_kind: !!python/object/apply:os.system [id]", "file", "tag"),
+    (LAB, WHO, "connection_kind: government", "connection_kind: !geheim x", "file", "!geheim"),
+    (LAB, WHO, "connection_kind: government", "connection_kind: *anker", "file", "undefined alias"),
+    (LAB, WHO, "connection_kind: government", "connection_kind: government\n---", "file", "more than one document"),
+    (LAB, WHO, "connection_kind: government", "connection_kind: &k [*k]", "file", "has no end"),
+    (LAB, WHO, "connection_kind: government", "connection_kind: !vault |\n  $ANSIBLE_VAULT;1.1;AES256\n  6162", "connection_kind", "encrypted with Ansible Vault"),
     (LAB, HOSTS, "data: 198.51.100.70", "data: !vault |\n              $ANSIBLE_VAULT;1.1;AES256\n              6162", "connection_addresses.data", "encrypted with Ansible Vault"),
+]  # fmt: skip
+
+# Nothing is wrong, but a person still has to fill in a value.
+_BLANKS: list[tuple[str, str, str, str, str, str]] = [
+    (LAB, WHO, 'oin: "00000099000000001000"', "oin: null", "connection_organisation.oin", "filled in"),
+    (LAB, WHO, "name: Gemeente Voorbeeldstad", "name: TODO", "connection_organisation.name", "filled in"),
+    (LAB, OWN, "connection_inbound_address: 203.0.113.10", "connection_inbound_address: null", "connection_inbound_address", "filled in"),
+    (LAB, OWN, "connection_inbound_address: 203.0.113.10", "connection_inbound_address: 'TODO: from the operator'", "connection_inbound_address", "from the operator"),
+    (LAB, HOSTS, "data: 198.51.100.70", "data: TODO", "db: connection_addresses.data", "filled in"),
+    (PREPROD, CUSTOMER, "email: tester@voorbeeldgemeente.example", "email: TODO", "connection_contacts.tester.email", "filled in"),
+    (LAB, OWN, 'end: "2028-01-01T00:00:00Z"', "end: TODO", "connection_cpa.end", "filled in"),
+    (LAB, OWN, "name: MIJNOVERHEID.ebMS.LZ.1.0", "name: TODO from Logius", "connection_cpa.services.0.name", "from Logius"),
+    (PREPROD, OWN, "connection_sender_id: AFZ-VOORBEELD-0101", "connection_sender_id: TODO", "connection_sender_id", "filled in"),
 ]  # fmt: skip
 
 _WHOLE: list[tuple[str, str, str, str, str, Callable[[Path], None]]] = [
@@ -348,11 +367,11 @@ _WHOLE: list[tuple[str, str, str, str, str, Callable[[Path], None]]] = [
     ("hosts.yml is an INI file", LAB, HOSTS, "groups", "holds a list", written(HOSTS, b"[adapter]\n")),
     ("variables are a list", LAB, OWN, "file", "holds a list", written(OWN, b"- connection_name: lab\n")),
     ("variables are a text", LAB, OWN, "file", "holds a text", written(OWN, b"lab\n")),
-    ("variables are empty", LAB, HOSTS, "connection_name", "is not set", written(OWN, b"")),
+    ("variables are empty", LAB, WHO, "connection_cpa", "is not set", written(OWN, b"")),
     ("no variables", LAB, HOSTS, "connection_cpa", "is not set", _without("group_vars")),
     ("a shared file is gone", PREPROD, SHARED, "file", "is a link to", lambda folder: (folder.parents[1] / "shared/example-preprod.yml").unlink()),
     ("UTF-16", LAB, OWN, "file", "UTF-16", _recoded(OWN, "utf-16")),
-    ("Latin-1", LAB, OWN, "file", "no UTF-8", _recoded(OWN, "latin-1")),
+    ("Latin-1", LAB, WHO, "file", "no UTF-8", _recoded(WHO, "latin-1")),
     ("NUL byte", LAB, OWN, "file", "control character", added(OWN, "connection_x: a\0b\n")),
     ("NUL byte in hosts.yml", LAB, HOSTS, "file", "control character", added(HOSTS, "\0")),
     ("binary", LAB, OWN, "file", "no UTF-8", written(OWN, bytes(range(128, 256)))),
@@ -362,7 +381,7 @@ _WHOLE: list[tuple[str, str, str, str, str, Callable[[Path], None]]] = [
     ("nested lists", LAB, "group_vars/all/deep.yml", "file", "levels deep", written("group_vars/all/deep.yml", b"x: " + b"[" * 200_000)),
     ("nested dashes", LAB, "group_vars/all/deep.yml", "file", "levels deep", written("group_vars/all/deep.yml", b"- " * 100_000 + b"x")),
     ("file of 2 MB", LAB, "group_vars/all/long.yml", "file", "longer than", written("group_vars/all/long.yml", b"# x\n" * 500_000)),
-    ("variables vaulted whole", LAB, HOSTS, "connection_name", "is encrypted", written(OWN, b"$ANSIBLE_VAULT;1.1;AES256\n6162\n")),
+    ("variables vaulted whole", LAB, WHO, "connection_cpa", "is encrypted", written(OWN, b"$ANSIBLE_VAULT;1.1;AES256\n6162\n")),
     ("template asks for a vaulted secret", PREPROD, OWN, "connection_name", "can't be filled in", added(OWN, 'connection_name: "{{ secret_rest_password }}"\n')),
     ("secret in clear", PREPROD, SECRETS, "secret_rest_password", "stands there in clear", written(SECRETS, b"secret_rest_password: geheim\n")),
     ("secret is a number", PREPROD, SECRETS, "secret_rest_password", "stands there in clear", written(SECRETS, b"secret_rest_password: 1234\n")),
@@ -370,7 +389,6 @@ _WHOLE: list[tuple[str, str, str, str, str, Callable[[Path], None]]] = [
      written(SECRETS, b"secret_rest_password: \"{{ lookup('file', 'wachtwoord.txt') }}\"\n")),
     ("secret by way of another in clear", PREPROD, SECRETS, "secret_rest_password", "stands there in clear",
      written(SECRETS, b'secret_rest_password: "{{ wachtwoord }}"\nwachtwoord: geheim\n')),
-    ("secret to be filled in", PREPROD, SECRETS, "secret_rest_password", "filled in", written(SECRETS, b"secret_rest_password: TODO\n")),
     ("secrets of production", PREPROD, SECRETS, "secret_rest_password", "share no secret", _copied_from(PRODUCTION, SECRETS)),
     ("hosts of production", PREPROD, HOSTS, "adapter-productie-1: connection_addresses.application", "share no address", _copied_from(PRODUCTION, HOSTS)),
     ("host variables in a folder of their own", LAB, "host_vars/db.yml", "db: connection_addresses.data", "lies outside",
@@ -384,8 +402,11 @@ _WHOLE: list[tuple[str, str, str, str, str, Callable[[Path], None]]] = [
 MUTATIONS = [
     *(
         Mutation(f"{base} {variable}: {new.strip() or 'left out'} {words}"[:120], base, file.split(" > ")[-1], variable, words,
-                 replaced(file.split(" > ")[0], old, new))
-        for base, file, old, new, variable, words in _ROWS
+                 replaced(file.split(" > ")[0], old, new), status)
+        for status, rows in ((REFUSED, _ROWS), (BLANK, _BLANKS))
+        for base, file, old, new, variable, words in rows
     ),
     *(Mutation(name, base, file, variable, words, apply) for name, base, file, variable, words, apply in _WHOLE),
+    Mutation("secret to be filled in", PREPROD, SECRETS, "secret_rest_password", "filled in",
+             written(SECRETS, b"secret_rest_password: TODO\n"), BLANK),
 ]  # fmt: skip

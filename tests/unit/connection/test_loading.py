@@ -170,7 +170,7 @@ def test_encrypted_files_are_passed_over(inventories: Path) -> None:
 
 def test_a_changed_file_is_read_again(inventories: Path) -> None:
     assert load_connection(inventories / LAB).name == "lab"
-    path = inventories / LAB / "group_vars/all/connection.yml"
+    path = inventories / LAB / "group_vars/all/customer.yml"
     path.write_text(path.read_text().replace("connection_name: lab", "connection_name: werk"))
     assert load_connection(inventories / LAB).name == "werk"
 

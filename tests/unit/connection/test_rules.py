@@ -18,7 +18,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from aansluitkit.connection import examine, flows_of, load_connection, refuse_deployment, refuse_load
 from aansluitkit.connection.identifiers import doubt_oin
 from aansluitkit.connection.model import Connection, Environment, Profile
-from aansluitkit.errors import KitError, Problem
+from aansluitkit.errors import InventoryError, KitError, Problem
 
 G4, TRIAL = "2.16.528.1.1003.1.2.44.15.35.11", "2.16.528.1.1003.1.2.41.15.35.11"
 OIN, PARTNER_OIN = "00000001999991000000", "00000004999999001000"
@@ -300,12 +300,13 @@ def test_blank_alone_keeps_the_connection_back(preprod: Path) -> None:
 
 @pytest.mark.parametrize("name", [PREPROD, PRODUCTION, VENDOR])
 def test_examples_are_not_deployed(name: str) -> None:
-    with pytest.raises(KitError, match="is an example"):
-        refuse_deployment(load_connection(ROOT / "inventories" / name))
+    inventory = ROOT / "inventories" / name
+    with pytest.raises(InventoryError, match=r"10-customer\.yml:\d+: connection_example: is true: .* is an example"):
+        refuse_deployment(inventory, load_connection(inventory))
 
 
 def test_load_goes_to_the_lab_alone(lab_connection: Connection) -> None:
-    refuse_deployment(lab_connection)
+    refuse_deployment(ROOT / "inventories/lab", lab_connection)
     refuse_load(lab_connection)
     for environment in (Environment.COMPLIANCE, Environment.PREPROD, Environment.PRODUCTION):
         with pytest.raises(KitError, match=r"seed 4\.4\.4"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -101,5 +102,5 @@ def test_missing_certificate_writes_nothing(connection: Connection, tmp_path: Pa
     files = connection.certificates.model_copy(update={"partner": tmp_path / "none.pem"})
     broken = connection.model_copy(update={"certificates": files})
     with pytest.raises(KitError, match="connection_certificates"):
-        write_documents(broken, tmp_path / "documents")
+        write_documents(broken, tmp_path / "documents", date(2026, 3, 1))
     assert not (tmp_path / "documents").exists()

@@ -14,12 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from ebms_adapter_client import EbmsAdapterClient, EbmsAdapterClientConfig
 
 from aansluitkit.connection import Connection
 from aansluitkit.documents import render_cpa
 from aansluitkit.ebms.server import Server
 from aansluitkit.ebms.settings import Settings
+from aansluitkit.lab.pki import CRLS
 
 from ..conftest import agreed
 from .postgres import Postgres, running
@@ -74,6 +77,14 @@ class Node:
         return f"https://localhost:{self.server.ports['rest']}/service/rest/v19"
 
 
+def write_crls(pki: Path, path: Path) -> Path:
+    """What a host has fetched of the lab's authorities."""
+    crls = [x509.load_der_x509_crl(crl.read_bytes()) for crl in sorted((pki / CRLS).iterdir())]
+    making = path.with_suffix(".new")
+    making.write_bytes(b"".join(crl.public_bytes(Encoding.PEM) for crl in crls))
+    return making.rename(path)
+
+
 def settings(folder: Path, pki: Path, party: str, host: str, database: str, **changes: Any) -> Settings:
     password = folder / "password"
     password.write_text(PASSWORD)
@@ -89,6 +100,7 @@ def settings(folder: Path, pki: Path, party: str, host: str, database: str, **ch
             "certificate_file": own["certificate"],
             "key_file": own["key"],
             "trust_file": own["trust"],
+            "crl_file": write_crls(pki, folder / "crls.pem"),
             "maximum_body_bytes": 100_000,
         },
         "rest": {

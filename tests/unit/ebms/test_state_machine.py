@@ -44,11 +44,11 @@ from aansluitkit.ebms.message import SOAP_ACTION, read_envelope
 from aansluitkit.ebms.messages import EVENTS, Direction, Filter, State
 from aansluitkit.ebms.mime import Limits, Payload, unpack
 from aansluitkit.ebms.replies import Replies
-from aansluitkit.ebms.security import Security
+from aansluitkit.ebms.security import Keys, Security
 from aansluitkit.ebms.sending import Sending, Wish
 from aansluitkit.ebms.signature import Signer
 from aansluitkit.ebms.store import Store, open_store
-from aansluitkit.ebms.tables import DeliveryRow
+from aansluitkit.ebms.tables import DELIVERY
 from aansluitkit.lab.pki import ENDPOINT, PARTNER
 
 from .conftest import cpa_of
@@ -286,8 +286,8 @@ class Messaging(RuleBasedStateMachine):
                 assert not known
 
     def tasks(self) -> set[str]:
-        with self.a.store._database.reading() as session:
-            return set(session.scalars(select(DeliveryRow.message_id)))
+        with self.a.store._database.reading() as connection:
+            return set(connection.scalars(select(DELIVERY.c.message_id)))
 
     def teardown(self) -> None:
         try:
@@ -322,7 +322,7 @@ class Messaging(RuleBasedStateMachine):
 
 def party(own: Path, other: Path) -> tuple[Security, bytes]:
     certificate = x509.load_pem_x509_certificate((other / "certificate.pem").read_bytes())
-    security = Security(Signer(own / "key.pem", own / "certificate.pem"), load_key(own / "key.pem"), ())
+    security = Security(Keys(Signer(own / "key.pem", own / "certificate.pem"), load_key(own / "key.pem")))
     return security, certificate.public_bytes(Encoding.DER)
 
 

@@ -16,7 +16,7 @@ from aansluitkit.ebms.message import Header, request
 from aansluitkit.ebms.messages import Filter, Outgoing, State, Task
 from aansluitkit.ebms.mime import Payload
 from aansluitkit.ebms.store import Store, open_store
-from aansluitkit.ebms.tables import Base
+from aansluitkit.ebms.tables import METADATA
 from aansluitkit.errors import KitError
 
 A, B = PartyId("1", "urn:osb:oin"), PartyId("2", "urn:osb:oin")
@@ -131,8 +131,8 @@ def test_only_what_has_ended_is_forgotten(store: Store) -> None:
     store.messages.settle("ended", State.DELIVERED)
     store.messages.process("processed")
     store.messages.process("living")
-    assert store.messages.forget(datetime.now(UTC) - timedelta(days=1)) == 0
-    assert store.messages.forget(datetime.now(UTC) + timedelta(seconds=1)) == 2
+    assert store.messages.forget(datetime.now(UTC) - timedelta(days=1), 100) == 0
+    assert store.messages.forget(datetime.now(UTC) + timedelta(seconds=1), 100) == 2
     assert store.messages.sent("waiting")
     assert store.messages.sent("ended") is None
     assert store.messages.received("processed") is None
@@ -154,7 +154,7 @@ def test_migrations_make_the_tables_that_are_declared(database: Callable[[], str
     url = database()
     open_store(url, None).close()
     found = inspect(create_engine(url))
-    for table in Base.metadata.sorted_tables:
+    for table in METADATA.sorted_tables:
         assert {column["name"] for column in found.get_columns(table.name)} == {each.name for each in table.columns}
         nullable = {column["name"] for column in found.get_columns(table.name) if column["nullable"]}
         assert nullable == {each.name for each in table.columns if each.nullable}

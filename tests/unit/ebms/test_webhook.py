@@ -155,11 +155,11 @@ def test_nodes_post_each_message_once(nodes: Nodes, application: Application, ur
 def test_message_of_a_dead_node_is_posted_by_another(nodes: Nodes, application: Application, url: str) -> None:
     store = open_store(url, None)
     accept(store, "m")
-    [dead] = store.messages.claim_received(5, timedelta(0))  # its lease runs out at once
-    [held] = store.messages.claim_received(5, timedelta(minutes=1))
-    store.messages.postpone(dead, datetime.now(UTC))  # it was not dead after all
-    assert store.messages.claim_received(5, timedelta(minutes=1)) == []
-    store.messages.postpone(held, datetime.now(UTC))
+    [dead] = store.messages.claim_received("dead", 5, timedelta(0))  # its lease runs out at once
+    [held] = store.messages.claim_received("held", 5, timedelta(minutes=1))
+    store.messages.postpone("dead", dead, datetime.now(UTC))  # it was not dead after all
+    assert store.messages.claim_received("third", 5, timedelta(minutes=1)) == []
+    store.messages.postpone("held", held, datetime.now(UTC))
     nodes.start(url, {"url": application.url})
     until(lambda: all_taken(store), "taking")
     store.close()

@@ -23,6 +23,7 @@ ALL = """\
 ---
 connection_network: diginetwerk
 connection_message_stream: mo-bericht
+connection_crl_addresses: [10.250.9.0/28]
 connection_contacts:
   signatory: &desk {name: Beheer, email: beheer@leverancier.nl, phone: "+31 70 123 45 67"}
   project_lead: *desk

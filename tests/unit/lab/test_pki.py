@@ -10,8 +10,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from aansluitkit.certificates.pkioverheid import Generation
 from aansluitkit.connection import load_connection
-from aansluitkit.lab.pki import ENDPOINT, EXPIRED, FOREIGN, PARTNER, TRIAL_POLICY, WRONG_OIN, Generation, make_pki
+from aansluitkit.lab.pki import ENDPOINT, EXPIRED, FOREIGN, PARTNER, TRIAL_POLICY, WRONG_OIN, make_pki
 
 LAB = Path(__file__).parents[3] / "inventories/lab"
 

@@ -55,7 +55,9 @@ def write(folder: Path, environment: str, *without: str) -> Path:
             host["connection_addresses"] = {zone: _moved(at) for zone, at in host["connection_addresses"].items()}
     hosts["all"]["children"]["firewall"]["hosts"]["fw"]["connection_addresses"]["external"] = "10.20.0.2"
     (folder / "hosts.yml").write_text(yaml.safe_dump(hosts, sort_keys=False))
-    shared = yaml.safe_load((LAB / "group_vars/all/connection.yml").read_text())
+    shared = {}
+    for file in ("customer.yml", "connection.yml"):
+        shared |= yaml.safe_load((LAB / "group_vars/all" / file).read_text())
     del shared["connection_extra_flows"]
     for zone in shared["connection_zones"].values():
         zone["network"] = NETWORKS[zone["network"]]
@@ -67,6 +69,7 @@ def write(folder: Path, environment: str, *without: str) -> Path:
         "connection_inbound_address": "203.0.113.10",
         "connection_outbound_address": "203.0.113.11",
         "connection_openstack": OPENSTACK,
+        "connection_certificates": {"organisation": "organisation.pem", "partner": "partner.pem"},
         "connection_organisation": {"name": "Gemeente Voorbeeldstad", "oin": "00000001001234567000"},
         "connection_partner": {**shared["connection_partner"], "oin": "00000004003214345001"},
     }

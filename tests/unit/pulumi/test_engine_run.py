@@ -65,7 +65,7 @@ def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     # The hosts are rows of a file: there is no one to ask for their configuration.
     monkeypatch.setattr(verbs, "differences", lambda *_: ())
     # The inventory is an example, which only a cloud that is none may make.
-    monkeypatch.setattr(verbs, "refuse_deployment", lambda _: None)
+    monkeypatch.setattr(verbs, "refuse_deployment", lambda *_: None)
     with subprocess.Popen(
         [sys.executable, str(CLOUD), str(file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:

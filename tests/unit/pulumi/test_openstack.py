@@ -19,8 +19,8 @@ from pulumi.runtime.mocks import MockMonitor, set_mocks
 from pulumi.runtime.settings import reset_options
 
 from aansluitkit.connection import Component, flows_of, load_connection
+from aansluitkit.connection.rule_places import rule_places
 from aansluitkit.errors import KitError
-from aansluitkit.landscape.stack import stack_name
 from aansluitkit.project import ROOT
 from aansluitkit_landscape import landscape
 from aansluitkit_landscape.filters import filters_of
@@ -72,7 +72,7 @@ def declare() -> Iterator[Declare]:
     @cache
     def run(inventory: Path, stack: str = "") -> Graph:
         graph = Graph()
-        stack = stack or stack_name(load_connection(inventory))
+        stack = stack or load_connection(inventory).full_name
         set_mocks(graph, project="aansluitkit", stack=stack, monitor=Monitor(graph))
         pulumi.runtime.test(lambda: landscape(inventory))()
         return graph
@@ -190,6 +190,16 @@ def test_every_flow_is_a_rule_and_no_rule_is_without_a_flow(declare: Declare, in
         assert any(
             (flow.protocol, flow.port) == (rule["protocol"], rule["portRangeMin"]) for flow in flows_of(connection)
         ), rule
+
+
+def test_flow_is_told_with_its_security_groups(declare: Declare, inventory: Path) -> None:
+    connection = load_connection(inventory)
+    made = {str(group["name"]) for group in declare(inventory).of("SecGroup").values()}
+    told = {flow: {place.where for place in places} for flow, places in rule_places(connection).items()}
+    for flow in flows_of(connection):
+        groups = {where.removeprefix("security group ") for where in told[flow.id] if where.startswith("security")}
+        assert groups, flow.id
+        assert groups <= made
 
 
 def test_what_no_flow_names_is_refused(declare: Declare, inventory: Path) -> None:

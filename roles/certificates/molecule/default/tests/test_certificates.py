@@ -20,3 +20,20 @@ def test_chain_ends_in_trust(host, prefix):
 def test_key_belongs_to_certificate(host):
     public = [f"openssl x509 -noout -pubkey -in {FOLDER}/certificate.pem", f"openssl pkey -pubout -in {FOLDER}/key.pem"]
     assert host.check_output(public[0]) == host.check_output(public[1])
+
+
+def test_partner_has_its_chain(host):
+    chain = f"{FOLDER}/partner.pem"
+    assert host.run(f"openssl verify -CAfile {FOLDER}/trust.pem -untrusted {chain} {chain}").rc == 0
+
+
+@pytest.mark.parametrize("layer", ["root", "domein", "tsp"])
+def test_crl_is_published(host, layer):
+    address = host.check_output("ip -4 -oneline address show dev test").split()[3].partition("/")[0]
+    host.check_output(f"curl --silent --fail --output /tmp/{layer}.crl http://{address}/g4-{layer}.crl")
+    assert "CRL Number" in host.check_output(f"openssl crl -inform DER -noout -text -in /tmp/{layer}.crl")
+
+
+def test_publisher_is_in_a_sandbox(host):
+    exposure = host.run("systemd-analyze security --threshold=25 aansluitkit-crl-publisher")
+    assert exposure.rc == 0, exposure.stdout[-200:]

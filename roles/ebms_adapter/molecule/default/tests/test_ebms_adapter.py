@@ -3,7 +3,9 @@
 import pytest
 
 CERTIFICATES = "/etc/aansluitkit/certificates"
+CRLS = "/var/lib/aansluitkit-crl/crls.pem"
 UNIT = "aansluitkit-adapter"
+FETCH = "aansluitkit-crl"
 
 
 @pytest.fixture
@@ -27,6 +29,32 @@ def test_certificate_gets_in(host, address):
     assert ebms(host, address, own).stdout == "405"
 
 
+def test_revoked_certificate_does_not(host, address):
+    revoked = "--cert /tmp/revoked/certificate.pem --key /tmp/revoked/key.pem"
+    assert "revoked" in ebms(host, address, revoked).stderr
+    assert "certificate revoked" in host.check_output(f"journalctl --unit {UNIT} --no-pager --lines 5")
+
+
+def test_crls_are_fetched_by_a_timer(host):
+    assert host.service(f"{FETCH}.timer").is_enabled
+    assert host.service(f"{FETCH}.timer").is_running
+    file = host.file(CRLS)
+    assert (file.user, file.mode) == (FETCH, 0o644)
+    assert file.content_string.count("BEGIN X509 CRL") == 3
+
+
+def test_unreachable_crl_is_told_and_the_old_one_stays(host):
+    """And a fetch that brings all mends the unit."""
+    before = host.file(CRLS).content_string
+    host.check_output("systemctl stop aansluitkit-crl-publisher")
+    assert host.run(f"systemctl start {FETCH}").rc != 0
+    told = host.check_output(f"journalctl --unit {FETCH} --no-pager --lines 20 --output cat")
+    assert "http://crl.mijnoverheid.test/g4-tsp.crl can't be fetched: " in told
+    assert host.file(CRLS).content_string == before
+    host.check_output("systemctl start aansluitkit-crl-publisher")
+    host.check_output(f"systemctl start {FETCH}")
+
+
 def test_no_certificate_does_not(host, address):
     assert "certificate required" in ebms(host, address).stderr
 
@@ -47,8 +75,17 @@ def test_is_ready(host, address):
 
 def test_runs_as_nobody_in_particular(host):
     assert host.check_output(f"systemctl show --property=User --value {UNIT}") == "aansluitkit"
-    exposure = host.run(f"systemd-analyze security --threshold=20 {UNIT}")
-    assert exposure.rc == 0, exposure.stdout[-200:]
+    for unit in (UNIT, FETCH):
+        exposure = host.run(f"systemd-analyze security --threshold=20 {unit}")
+        assert exposure.rc == 0, exposure.stdout[-200:]
+
+
+def test_reload_restarts_nothing(host):
+    """And a certificate that is there anew is noted as read."""
+    process = host.check_output(f"systemctl show --property=MainPID --value {UNIT}")
+    host.check_output(f"systemctl reload {UNIT}")
+    assert host.check_output(f"systemctl show --property=MainPID --value {UNIT}") == process
+    assert host.service(UNIT).is_running
 
 
 @pytest.mark.parametrize("name", ["adapter.yml", "rest-password"])

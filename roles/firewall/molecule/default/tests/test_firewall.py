@@ -1,24 +1,52 @@
-"""What is declared is in force, everything else is dropped."""
+"""What is declared is in force, everything else is dropped, and nobody was locked out for long."""
 
 import pytest
 
 
+def chain_of(host, chain):
+    return host.check_output(f"nft list chain inet aansluitkit {chain}")
+
+
 @pytest.mark.parametrize("chain", ["input", "forward"])
 def test_everything_else_is_dropped(host, chain):
-    assert "policy drop" in host.check_output(f"nft list chain inet aansluitkit {chain}")
+    assert "policy drop" in chain_of(host, chain)
 
 
 @pytest.mark.parametrize(
     ("chain", "rule"),
     [
         ("input", "ip saddr 198.18.0.1 ip daddr 198.18.0.0/24 tcp dport 22"),
-        ("forward", "ip saddr 203.0.113.100 ip daddr 192.0.2.10 tcp dport 443 ct original ip daddr 198.18.0.251"),
-        ("prerouting", "ip saddr 203.0.113.100 ip daddr 198.18.0.251 tcp dport 443 dnat ip to 192.0.2.10"),
-        ("postrouting", "ip saddr 198.51.100.11 ip daddr 203.0.113.100 tcp dport 443 snat ip to 198.18.0.252"),
+        ("forward", "ip saddr @partner ip daddr 192.0.2.10 tcp dport 443 ct original ip daddr 198.18.0.251"),
+        ("prerouting", "ip saddr @partner ip daddr 198.18.0.251 tcp dport 443 dnat ip to 192.0.2.10"),
+        ("postrouting", "ip saddr 198.51.100.11 ip daddr @partner tcp dport 443 snat ip to 198.18.0.252"),
     ],
 )
 def test_declared_flow_is_in_force(host, chain, rule):
-    assert rule in host.check_output(f"nft list chain inet aansluitkit {chain}")
+    assert rule in chain_of(host, chain)
+
+
+def test_ranges_are_a_set(host):
+    assert "203.0.113.100, 203.0.113.128/28" in host.check_output("nft list set inet aansluitkit partner")
+
+
+def test_next_boot_has_the_rules_that_let_management_in(host):
+    assert host.file("/etc/nftables.conf").contains('"configuration"')
+    assert "198.18.0.0/24 tcp dport 22" in chain_of(host, "input")
+
+
+def test_old_rules_came_back_by_themselves(host):
+    assert "the old ones are in force again" in host.check_output("journalctl --identifier aansluitkit-firewall")
+
+
+def test_too_many_new_connections_are_dropped(host):
+    """Each check comes over a connection that is there, so these are the only new ones from this address."""
+    assert "limit rate over 5/second burst 10 packets" in chain_of(host, "outsiders")
+    assert "198.18.0.1" in host.check_output("nft list set inet aansluitkit newcomers")
+
+
+def test_ipv6_is_dropped_but_for_neighbour_discovery(host):
+    assert "nd-neighbor-solicit" in chain_of(host, "input")
+    assert "ip6" not in chain_of(host, "forward")
 
 
 def test_addresses_and_forwarding(host):

@@ -1,0 +1,80 @@
+"""The check of a host's PEM files, before anything is installed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from aansluitkit.certificates import facts, rules
+from aansluitkit.certificates.reading import public_bytes
+from aansluitkit.errors import KitError
+
+Read = Callable[[Path], bytes]  # gives the content of a file, decrypted where Ansible Vault encrypted it
+
+
+def problems(folder: Path, read: Read = Path.read_bytes) -> list[str]:
+    """Everything that is wrong with the PEM files in ``folder``.
+
+    A set is ``certificate.pem``, ``key.pem`` and ``trust.pem``, or the same behind ``internal-``.
+    """
+    found: list[str] = []
+    for path in sorted(folder.glob("*certificate.pem")):
+        prefix = path.name.removesuffix("certificate.pem")
+        try:
+            found += _problems(path, folder / f"{prefix}key.pem", folder / f"{prefix}trust.pem", read)
+        except KitError as error:
+            found.append(str(error))
+    return found
+
+
+def _problems(certificate: Path, key: Path, trust: Path, read: Read) -> list[str]:
+    chain, roots = _certificates(certificate, read), _certificates(trust, read)
+    public = public_bytes(_key(key, read))
+    return [
+        *rules.is_valid_now(str(certificate), chain[0]),
+        *rules.belongs_to_key(str(certificate), chain[0], public, str(key)),
+        *_problems_of_chain(certificate, chain, roots),
+    ]
+
+
+def _problems_of_chain(path: Path, chain: list[x509.Certificate], roots: list[x509.Certificate]) -> list[str]:
+    for subject, issuer in pairwise(chain):
+        if not facts.signed_by(subject, issuer):
+            return [
+                f"{path} is not in order: '{facts.subject(subject)}' is not signed by '{facts.subject(issuer)}', which "
+                "follows it; give the leaf first, then each issuer"
+            ]
+    if not any(chain[-1] == root or facts.signed_by(chain[-1], root) for root in roots):
+        return [
+            f"{path} ends in '{facts.subject(chain[-1])}', which no root beside it signed: add the missing "
+            "intermediate certificates, or the root to the trust file"
+        ]
+    return []
+
+
+def _key(path: Path, read: Read) -> PrivateKeyTypes:
+    try:
+        return load_pem_private_key(_read(path, read), password=None)
+    except (ValueError, TypeError) as error:
+        raise KitError(
+            f"{path} holds no private key without passphrase: give it as PEM; Ansible Vault may encrypt it"
+        ) from error
+
+
+def _certificates(path: Path, read: Read) -> list[x509.Certificate]:
+    try:
+        return x509.load_pem_x509_certificates(_read(path, read))
+    except ValueError as error:
+        raise KitError(f"{path} holds no PEM certificate: give one or more") from error
+
+
+def _read(path: Path, read: Read) -> bytes:
+    try:
+        return read(path)
+    except OSError as error:
+        raise KitError(f"{path} can't be read: {error.strerror}; put it there") from error

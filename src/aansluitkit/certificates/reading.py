@@ -1,0 +1,245 @@
+"""Reading what a provider returns: PEM, DER, PKCS#7 and PKCS#12, in any order, bundled or not.
+
+Old PKCS#12 (RC2-40, 3DES, SHA-1) is read as well. Nothing here judges; what can't be read is one sentence.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_der_private_key,
+    load_der_public_key,
+    load_pem_private_key,
+    load_pem_public_key,
+    pkcs7,
+    pkcs12,
+)
+
+from aansluitkit.errors import KitError
+
+LARGEST_FILE = 1024 * 1024  # bytes; a chain has some thousands
+VAULT_HEADER = b"$ANSIBLE_VAULT;"
+_BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
+_WIDE = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}  # as Windows saves a text
+_PLEASE = "give what the provider returned, as PEM, DER, PKCS#7 (.p7b, .p7c) or PKCS#12 (.p12, .pfx)"
+
+Passphrase = Callable[[Path], bytes | None]  # asked only when a file needs one; None: there is none
+
+
+@dataclass(frozen=True)
+class Content:
+    """What one file holds, in its order, each certificate once."""
+
+    path: Path
+    certificates: tuple[x509.Certificate, ...] = ()
+    keys: tuple[PrivateKeyTypes, ...] = ()
+    requests: tuple[x509.CertificateSigningRequest, ...] = ()
+
+
+def no_passphrase(_path: Path) -> bytes | None:
+    """There is none."""
+    return None
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of ``path``.
+
+    Raises:
+        KitError: when it can't be read, is empty, is far too large, or is encrypted with Ansible Vault.
+    """
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise KitError(f"{path} has more than {LARGEST_FILE} bytes, so it is no certificate: {_PLEASE}")
+        content = path.read_bytes()
+    except OSError as error:
+        raise KitError(f"{path} can't be read: {error.strerror}: name a file that can") from error
+    if not content.strip():
+        raise KitError(f"{path} is empty: {_PLEASE}")
+    return content
+
+
+def read_file(path: Path, passphrase: Passphrase = no_passphrase) -> Content:
+    """Everything that ``path`` holds.
+
+    Raises:
+        KitError: when it can't be read, holds nothing of use, or does not open with the passphrase.
+    """
+    return read_content(path, read_bytes(path), passphrase)
+
+
+def read_content(path: Path, content: bytes, passphrase: Passphrase = no_passphrase) -> Content:
+    """The same of a file that is in memory; ``path`` names it.
+
+    Raises:
+        KitError: as ``read_file``.
+    """
+    if content.startswith(VAULT_HEADER):
+        raise KitError(
+            f"{path} is encrypted with Ansible Vault, which is read by the playbooks alone: name the request.csr that "
+            "lies beside it, which has the same public key"
+        )
+    text = next(
+        (content.decode(name, "replace").encode() for mark, name in _WIDE.items() if content[:3].startswith(mark)),
+        content,
+    )
+    found = list(_of_pem(path, text, passphrase)) if b"-----BEGIN " in text else list(_of_der(path, text, passphrase))
+    if not found:
+        raise KitError(f"{path} holds no certificate, key or request that can be read: {_PLEASE}")
+    return _gathered(path, found)
+
+
+Item = x509.Certificate | x509.CertificateSigningRequest | PrivateKeyTypes
+
+
+def _gathered(path: Path, items: list[Item]) -> Content:
+    certificates = tuple(dict.fromkeys(item for item in items if isinstance(item, x509.Certificate)))
+    requests = tuple(item for item in items if isinstance(item, x509.CertificateSigningRequest))
+    others = (x509.Certificate, x509.CertificateSigningRequest)
+    keys = tuple(item for item in items if not isinstance(item, others))
+    return Content(path, certificates, keys, requests)
+
+
+def _of_pem(path: Path, text: bytes, passphrase: Passphrase) -> Iterator[Item]:
+    for match in _BLOCK.finditer(text):
+        label, block = match[1].decode(), match[0] + b"\n"
+        try:
+            if label.endswith("PRIVATE KEY"):
+                yield _private_key(path, block, load_pem_private_key, passphrase)
+            elif label.endswith("CERTIFICATE REQUEST"):
+                yield x509.load_pem_x509_csr(block)
+            elif label.endswith("CERTIFICATE"):
+                yield x509.load_der_x509_certificate(_body(match[0]))
+            elif label in {"PKCS7", "CMS"}:
+                yield from pkcs7.load_der_pkcs7_certificates(_body(match[0]))
+        except (ValueError, UnsupportedAlgorithm) as error:
+            raise KitError(f"{path} holds a {label} that can't be read ({_short(error)}): {_PLEASE}") from error
+
+
+def _body(block: bytes) -> bytes:
+    """What stands between the first and last line of a PEM block, decoded; of OpenSSL's TRUSTED the certificate."""
+    lines = block.splitlines()
+    decoded = base64.b64decode(b"".join(line.strip() for line in lines[1:-1] if b":" not in line))
+    return decoded[: _length(decoded)]
+
+
+def _length(der: bytes) -> int:
+    """How many bytes the outermost value of ``der`` takes."""
+    if len(der) < 2 or der[1] < 0x80:
+        return len(der)
+    size = der[1] & 0x7F
+    return 2 + size + int.from_bytes(der[2 : 2 + size], "big")
+
+
+def _of_der(path: Path, content: bytes, passphrase: Passphrase) -> Iterator[Item]:
+    der = content if content[:1] == b"\x30" else _bare_base64(content)
+    if _is_pkcs12(der):
+        yield from _of_pkcs12(path, der, passphrase)
+        return
+    readers: tuple[Callable[[bytes], list[Item]], ...] = (
+        lambda data: [x509.load_der_x509_certificate(data)],
+        lambda data: list(pkcs7.load_der_pkcs7_certificates(data)),
+        lambda data: [x509.load_der_x509_csr(data)],
+        lambda data: [_private_key(path, data, load_der_private_key, passphrase)],
+    )
+    for read in readers:
+        try:
+            yield from read(der)
+        except (ValueError, UnsupportedAlgorithm):
+            continue
+        else:
+            return
+
+
+def _bare_base64(content: bytes) -> bytes:
+    """PEM without its first and last line is base64 alone."""
+    try:
+        return base64.b64decode(b"".join(content.split()), validate=True)
+    except binascii.Error:
+        return content
+
+
+def _is_pkcs12(der: bytes) -> bool:
+    """Whether ``der`` is a PFX: a sequence that begins with version 3 (RFC 7292 section 4)."""
+    header = 2 + (der[1] & 0x7F if len(der) > 1 and der[1] & 0x80 else 0)
+    return der[:1] == b"\x30" and der[header : header + 3] == b"\x02\x01\x03"
+
+
+def _of_pkcs12(path: Path, der: bytes, passphrase: Passphrase) -> Iterator[Item]:
+    secret: bytes | None = None
+    for secret in _attempts(path, passphrase):
+        try:
+            store = pkcs12.load_pkcs12(der, secret)
+        except ValueError:
+            continue
+        except UnsupportedAlgorithm as error:
+            raise KitError(
+                f"{path} is encrypted in a way that is no longer supported ({_short(error)}): convert it with openssl "
+                "pkcs12 -legacy -in FILE -out FILE.pem, and give that"
+            ) from error
+        if store.key:
+            yield store.key
+        yield from (entry.certificate for entry in (store.cert, *store.additional_certs) if entry)
+        return
+    what = "needs a passphrase, and none was given" if secret is None else "does not open with the passphrase given"
+    raise KitError(f"{path} {what}, or is damaged: give the passphrase that the provider sent with it")
+
+
+def _attempts(path: Path, passphrase: Passphrase) -> Iterator[bytes | None]:
+    """Without passphrase, with an empty one, then with the one that is asked for."""
+    yield None
+    yield b""
+    yield passphrase(path)
+
+
+def _private_key(
+    path: Path, data: bytes, load: Callable[[bytes, bytes | None], PrivateKeyTypes], passphrase: Passphrase
+) -> PrivateKeyTypes:
+    try:
+        return load(data, None)
+    except TypeError:
+        secret = passphrase(path)
+    if secret is None:
+        raise KitError(f"{path} is a key with a passphrase, and none was given: give its passphrase")
+    try:
+        return load(data, secret)
+    except ValueError as error:
+        raise KitError(f"{path} does not open with the passphrase given: give the passphrase of this key") from error
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:80] or type(error).__name__
+
+
+def public_bytes(holder: PrivateKeyTypes | x509.CertificateSigningRequest | x509.Certificate) -> bytes:
+    """The public half of ``holder``, as bytes to compare."""
+    return holder.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def read_public_key(path: Path, passphrase: Passphrase = no_passphrase) -> bytes:
+    """The public key that belongs to the private key, request or public key in ``path``.
+
+    Raises:
+        KitError: when it holds none, or can't be read.
+    """
+    content = read_bytes(path)
+    for load in (load_pem_public_key, load_der_public_key):
+        try:
+            return load(content).public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        except (ValueError, UnsupportedAlgorithm):
+            continue
+    found = read_content(path, content, passphrase)
+    holders = (*found.keys, *found.requests)
+    if not holders:
+        raise KitError(f"{path} holds no key: name the private key, or the request that it was ordered with")
+    return public_bytes(holders[0])

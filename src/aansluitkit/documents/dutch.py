@@ -1,0 +1,47 @@
+"""The words of the model in the documents, which are in Dutch."""
+
+from __future__ import annotations
+
+from aansluitkit.connection import Component, Environment
+from aansluitkit.connection.flows import Direction, FlowGroup, Purpose
+from aansluitkit.connection.model import Network
+
+COMPONENTS = {
+    Component.FIREWALL: "Firewall",
+    Component.NAME_SERVER: "Nameserver",
+    Component.LOAD_BALANCER: "Loadbalancer",
+    Component.ADAPTER: "Digikoppeling-adapter",
+    Component.DATABASE: "Database",
+    Component.APPLICATION: "Applicatie",
+    Component.PARTNER: "Adapter van de partner",
+    Component.MANAGEMENT: "Beheer",
+}
+ENVIRONMENTS = {
+    Environment.LAB: "Lab",
+    Environment.COMPLIANCE: "Compliancevoorziening",
+    Environment.PREPROD: "Preproductie",
+    Environment.PRODUCTION: "Productie",
+}
+AUTHORITY = "Uitgever van certificaten"
+NETWORKS = {Network.INTERNET: "Internet", Network.DIGINETWERK: "Diginetwerk"}
+DIRECTIONS = {
+    Direction.INBOUND: "inkomend",
+    Direction.OUTBOUND: "uitgaand",
+    Direction.INSIDE: "intern",
+}
+_PURPOSES = {
+    Purpose.MESSAGES_IN: "ebMS-berichten van de partner",
+    Purpose.MESSAGES_OUT: "ebMS-berichten naar de partner",
+    Purpose.MESSAGES_TO_ADAPTER: "ebMS-berichten naar de adapter, TLS ongeopend doorgegeven",
+    Purpose.HEALTH: "gezondheidscontrole door de loadbalancer",
+    Purpose.STORE: "opslag van berichten en CPA's",
+    Purpose.APPLICATION: "applicatie biedt berichten aan en haalt ze op",
+    Purpose.NAMES: "namen opzoeken (DNS)",
+    Purpose.MANAGEMENT: "beheer over SSH",
+    Purpose.REVOCATION: "CRL's van de certificaten van beide partijen ophalen",
+}
+
+
+def purpose_of(group: FlowGroup) -> str:
+    """What the flows are for; of an extra flow, as it was declared."""
+    return _PURPOSES.get(group.first.purpose, group.first.reason)

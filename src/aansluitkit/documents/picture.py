@@ -1,0 +1,348 @@
+"""The picture of a connection: the partner on the left, then the zones, and below them a lane for each numbered flow.
+
+Hosts of a zone with the same components are one box, with a line downwards. A lane runs from the numbers at its
+sources to the arrow heads at its destinations; where it crosses the firewall outwards it bears the address by which
+the other side knows it. All of it is derived from the connection, and every box is made around its text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import date
+from functools import cached_property
+from ipaddress import IPv4Network
+from itertools import pairwise
+
+from aansluitkit.connection import Component, Connection, Flow, Host
+from aansluitkit.connection.flows import AUTHORITIES, PARTNER, FlowGroup, flow_groups
+from aansluitkit.connection.model import EXTERNAL
+from aansluitkit.documents.dutch import AUTHORITY, COMPONENTS, DIRECTIONS, ENVIRONMENTS, NETWORKS, purpose_of
+from aansluitkit.documents.lettering import width_of, wrapped
+from aansluitkit.documents.rendering import render
+
+MARGIN = 24
+PAD = 10  # between a box and its text
+GAP = 16  # between two boxes
+ZONE_GAP = 30
+TITLE, NAME, TEXT = 19, 12, 11  # sizes of letters
+LINE = 16
+WORDS = 290  # width of what stands left of the lanes
+TALLEST = 12  # hosts below each other in one box
+RANGES_SHOWN = 4
+HEAD = 96  # height of the title block
+LANE_LEAST = 46
+LEGEND = 172  # height
+
+
+@dataclass(frozen=True)
+class Line:
+    """A text, with where its baseline begins, seen from its box; ``kind`` is its style."""
+
+    text: str
+    x: float
+    y: float
+    kind: str = "text"
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle with its texts."""
+
+    kind: str
+    x: float
+    y: float
+    width: float
+    height: float
+    lines: tuple[Line, ...]
+
+    @property
+    def middle(self) -> float:
+        """The x of its middle."""
+        return self.x + self.width / 2
+
+    def at(self, x: float, y: float) -> Box:
+        """The same box elsewhere."""
+        return replace(self, x=x, y=y)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A zone, or what lies outside: its boxes beside each other, each with the names of flows that end there."""
+
+    title: str
+    subtitle: str
+    x: float
+    width: float
+    boxes: tuple[Box, ...]
+    ends: tuple[tuple[str, ...], ...]
+
+    @property
+    def right(self) -> float:
+        """The x of its right side."""
+        return self.x + self.width
+
+
+@dataclass(frozen=True)
+class Lane:
+    """A numbered flow: its words in ``box``, and at height ``y`` the x of each source and destination."""
+
+    number: int
+    direction: str
+    box: Box
+    y: float
+    sources: tuple[float, ...]
+    destinations: tuple[float, ...]
+    badge: Box | None
+
+    @property
+    def left(self) -> float:
+        """The leftmost end."""
+        return min(*self.sources, *self.destinations)
+
+    @property
+    def right(self) -> float:
+        """The rightmost end."""
+        return max(*self.sources, *self.destinations)
+
+    @property
+    def heads(self) -> tuple[tuple[float, int], ...]:
+        """The x of each arrow head, and 1 when it points to the right, -1 to the left."""
+        right = [(x, 1) for x in self.destinations if min(self.sources) < x]
+        left = [(x, -1) for x in self.destinations if max(self.sources) > x]
+        return (*right, *left)
+
+
+def render_picture(connection: Connection, state: date) -> str:
+    """Return the picture of ``connection`` as SVG; ``state`` is the date of the inventory."""
+    return render("picture.svg.j2", connection=connection, picture=Picture(connection, state), margin=MARGIN, head=HEAD)
+
+
+class Picture:
+    """Where everything stands, in pixels."""
+
+    def __init__(self, connection: Connection, state: date) -> None:
+        self._connection = connection
+        self._state = state
+        self.firewall = connection.host_of(Component.FIREWALL)
+
+    @cached_property
+    def panels(self) -> tuple[Panel, ...]:
+        """What lies outside, and the zones from the outermost inwards."""
+        connection, x = self._connection, float(MARGIN + WORDS)
+        zones = sorted(connection.zones, key=lambda name: name != EXTERNAL)
+        network = NETWORKS[connection.network]
+        outside = [(_partner_box(connection), (PARTNER, *self._partners))]
+        if connection.crl_addresses:
+            outside.append((_box("partner", AUTHORITY, _ranges(connection.crl_addresses, "CRL's op")), (AUTHORITIES,)))
+        plans = [(f"Buiten: {network}", "de andere partij", outside)]
+        plans += [(f"Zone {name}", str(connection.zones[name].network), list(self._boxes(name))) for name in zones]
+        panels = []
+        for title, subtitle, boxes in plans:
+            panels.append(_panel(title, subtitle, x, boxes))
+            x = panels[-1].right + ZONE_GAP
+        return tuple(panels)
+
+    @property
+    def _partners(self) -> tuple[str, ...]:
+        return tuple(host.name for host in self._connection.hosts_of(Component.PARTNER))
+
+    def _boxes(self, zone: str) -> Iterator[tuple[Box, tuple[str, ...]]]:
+        if zone == EXTERNAL:
+            yield _firewall_box(self._connection, self.firewall), (self.firewall.name,)
+        clusters: dict[tuple[Component, ...], list[Host]] = {}
+        for host in self._connection.hosts.values():
+            if host.zone == zone and not {Component.FIREWALL, Component.PARTNER} & set(host.components):
+                clusters.setdefault(host.components, []).append(host)
+        for components, hosts in clusters.items():
+            yield _cluster_box(components, hosts), tuple(host.name for host in hosts)
+
+    @property
+    def bottom_of_panels(self) -> float:
+        """The y below the zones."""
+        tallest = max(box.y + box.height for panel in self.panels for box in panel.boxes)
+        return max(tallest + PAD, HEAD + LEGEND)
+
+    @property
+    def width(self) -> float:
+        """Of the whole picture."""
+        return self.panels[-1].right + MARGIN
+
+    @property
+    def height(self) -> float:
+        """Of the whole picture."""
+        return self.lanes[-1].box.y + self.lanes[-1].box.height + MARGIN
+
+    @property
+    def borders(self) -> tuple[float, ...]:
+        """The x between each two zones behind the firewall: nothing crosses but by it."""
+        return tuple((one.right + other.x) / 2 for one, other in pairwise(self.panels[2:]))
+
+    @property
+    def bar(self) -> Box:
+        """The firewall, all along the lanes."""
+        widest = width_of("255.255.255.255", TEXT, bold=True) + 2 * PAD
+        return replace(self.panels[1].boxes[0], x=self.panels[1].boxes[0].middle - widest / 2, width=widest)
+
+    @cached_property
+    def lanes(self) -> tuple[Lane, ...]:
+        """A lane for each group of flows, below each other."""
+        lanes, y = [], self.bottom_of_panels + GAP
+        for group in flow_groups(self._connection):
+            lanes.append(self._lane(group, y))
+            y += lanes[-1].box.height
+        return tuple(lanes)
+
+    def _lane(self, group: FlowGroup, top: float) -> Lane:
+        box = self._words(group, top)
+        y = top + box.height / 2
+        sources = self._places(flow.source for flow in group.flows)
+        destinations = self._places(flow.destination for flow in group.flows)
+        if sources == destinations:
+            sources = tuple(x + GAP * 3 for x in sources)  # within one box: beside its line, and back to it
+        return Lane(group.number, group.direction.value, box, y, sources, destinations, self._badge(group.first, y))
+
+    def _words(self, group: FlowGroup, top: float) -> Box:
+        room = WORDS - 3 * PAD - 2 * GAP
+        ends = [self._told(getattr(flow, side) for flow in group.flows) for side in ("source", "destination")]
+        texts = [(line, "name") for line in wrapped(purpose_of(group), NAME, room, bold=True)]
+        texts.append((f"{group.protocols} {group.first.port} · {DIRECTIONS[group.direction]}", "text"))
+        texts += [(line, "text") for line in wrapped(" → ".join(ends), TEXT, room)]
+        height = max(LANE_LEAST, LINE * len(texts) + PAD)
+        first = (height - LINE * len(texts)) / 2 + TEXT
+        lines = tuple(
+            Line(text, 2 * PAD + 2 * GAP, first + LINE * place, kind) for place, (text, kind) in enumerate(texts)
+        )
+        return Box("words", MARGIN, top, WORDS - PAD, height, lines)
+
+    def _places(self, names: Iterator[str]) -> tuple[float, ...]:
+        """The x of each box where a flow ends that is called one of ``names``: host, zone or partner."""
+        wanted = set(names)
+        found = []
+        for panel in self.panels:
+            whole = panel.title.removeprefix("Zone ") in wanted
+            found += [
+                box.middle for box, ends in zip(panel.boxes, panel.ends, strict=True) if whole or wanted & {*ends}
+            ]
+            if whole and not panel.boxes:
+                found.append(panel.x + panel.width / 2)
+        return tuple(found)
+
+    def _told(self, names: Iterator[str]) -> str:
+        """``names`` for people: a box that is meant as a whole by its title and how many hosts it holds."""
+        left = dict.fromkeys(names)
+        told = []
+        for panel in self.panels:
+            for box, ends in zip(panel.boxes, panel.ends, strict=True):
+                if len(ends) > 1 and set(ends) <= set(left):
+                    told.append(box.lines[0].text)
+                    left = {name: None for name in left if name not in ends}
+        return ", ".join([*left, *told])
+
+    def _badge(self, flow: Flow, y: float) -> Box | None:
+        address = flow.published_address or flow.outbound_address
+        if address is None:
+            return None
+        kind = "inbound" if flow.published_address else "outbound"
+        width = width_of(str(address), TEXT, bold=True) + PAD
+        line = Line(str(address), width / 2, LINE - 4, "badge")
+        return Box(kind, self.bar.middle - width / 2, y - LINE / 2, width, LINE, (line,))
+
+    @property
+    def title(self) -> Box:
+        """What it is, and whose."""
+        room = WORDS - 3 * PAD
+        name = wrapped(self._connection.organisation.name, NAME + 2, room, bold=True)[:2]
+        lines = [Line(text, 0, 2 * TITLE + 4 + place * (LINE + 2), "owner") for place, text in enumerate(name)]
+        return Box(
+            "plain", MARGIN, MARGIN - 4, room, HEAD - 2 * GAP, (Line("Netwerkoverzicht", 0, TITLE, "title"), *lines)
+        )
+
+    @property
+    def fields(self) -> tuple[Box, ...]:
+        """The title block: label and value, from left to right, in as many rows as it takes."""
+        connection = self._connection
+        values = {
+            "Omgeving": ENVIRONMENTS[connection.environment],
+            "Aansluiting": connection.name,
+            "Netwerk": NETWORKS[connection.network],
+            "Eigen OIN": connection.organisation.oin,
+            "OIN van de partner": connection.partner.oin,
+            "Eigen endpoint": connection.endpoint,
+            "Stand": f"{self._state:%d-%m-%Y}",
+        }
+        boxes: list[Box] = []
+        x, y = float(MARGIN + WORDS), float(MARGIN - 10)
+        for label, value in values.items():
+            width = max(width_of(label, TEXT), width_of(value, NAME, bold=True)) + 2 * PAD
+            if x + width > self.width - MARGIN:
+                x, y = float(MARGIN + WORDS), y + 2 * LINE + 8
+            lines = (Line(label, PAD, LINE - 3, "text"), Line(value, PAD, 2 * LINE - 3, "name"))
+            boxes.append(Box("field", x, y, width, 2 * LINE + 4, lines))
+            x += width + 6
+        return tuple(boxes)
+
+
+def _panel(title: str, subtitle: str, x: float, content: list[tuple[Box, tuple[str, ...]]]) -> Panel:
+    boxes, right = [], x + PAD
+    for box, _ in content:
+        boxes.append(box.at(right, HEAD + 2 * LINE + PAD))
+        right += box.width + GAP
+    least = max(width_of(title, NAME, bold=True), width_of(subtitle, TEXT)) + 2 * PAD
+    width = max(least, right - GAP + PAD - x)
+    spare = (width - (right - GAP + PAD - x)) / 2 if boxes else 0
+    moved = tuple(box.at(box.x + spare, box.y) for box in boxes)
+    return Panel(title, subtitle, x, width, moved, tuple(ends for _, ends in content))
+
+
+def _box(kind: str, title: str, rows: list[tuple[str, str]]) -> Box:
+    """A box with ``title`` and, below it, pairs of name and value in as few columns as ``TALLEST`` allows."""
+    names = max((width_of(name, TEXT, bold=True) for name, _ in rows), default=0)
+    values = max((width_of(value, TEXT, bold=not name) for name, value in rows), default=0)
+    column = names + (PAD if names else 0) + values
+    lines = [Line(title, PAD, LINE + 1, "name")]
+    for place, (name, value) in enumerate(rows):
+        x = PAD + place // TALLEST * (column + GAP)
+        y = 2 * LINE + 4 + place % TALLEST * LINE
+        lines += [Line(name, x, y, "host")] if name else []
+        lines.append(Line(value, x + names + (PAD if names else 0), y))
+    columns = -(-len(rows) // TALLEST)
+    width = max(width_of(title, NAME, bold=True), columns * column + (columns - 1) * GAP) + 2 * PAD
+    return Box(kind, 0, 0, width, LINE * (min(len(rows), TALLEST) + 1) + 2 * PAD, tuple(lines))
+
+
+def _cluster_box(components: tuple[Component, ...], hosts: list[Host]) -> Box:
+    title = " + ".join(COMPONENTS[component] for component in components)
+    if len(hosts) == 1:
+        box = _box("host", title, [("", hosts[0].name), ("", str(hosts[0].address))])
+        return replace(box, lines=(box.lines[0], replace(box.lines[1], kind="host"), box.lines[2]))
+    return _box("host", f"{title} ({len(hosts)}x)", [(host.name, str(host.address)) for host in hosts])
+
+
+def _partner_box(connection: Connection) -> Box:
+    partner = connection.partner
+    rows = [("", partner.host_name)]
+    rows += _ranges(partner.inbound_addresses, "ontvangt op")
+    rows += _ranges(partner.outbound_addresses, "zendt vanaf")
+    rows += [("", f"host {host.name}") for host in connection.hosts_of(Component.PARTNER)]
+    return _box("partner", partner.name, rows)
+
+
+def _ranges(networks: tuple[IPv4Network, ...], label: str) -> list[tuple[str, str]]:
+    shown = [str(network).removesuffix("/32") for network in networks[:RANGES_SHOWN]]
+    more = len(networks) - len(shown)
+    rows = [("", f"{label} {text}") for text in shown]
+    return [*rows, ("", f"en nog {more}, zie de tabel")] if more else rows
+
+
+def _firewall_box(connection: Connection, firewall: Host) -> Box:
+    rows = [(zone, str(address)) for zone, address in firewall.addresses.items()]
+    box = _box("firewall", f"Firewall {firewall.name}", rows)
+    lines, y = list(box.lines), box.height + 4
+    for label, address in (("inkomend", connection.inbound_address), ("uitgaand", connection.outbound_address)):
+        carried = connection.carried(address)
+        text = f"{label} {address}" + (f" (hier {carried})" if carried != address else "")
+        lines.append(Line(text, PAD, y, "inbound" if label == "inkomend" else "outbound"))
+        y += LINE
+    width = max(box.width, *(width_of(line.text, TEXT, bold=True) + 2 * PAD for line in lines[-2:]))
+    return replace(box, width=width, height=y - PAD + 4, lines=tuple(lines))

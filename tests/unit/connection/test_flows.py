@@ -1,0 +1,91 @@
+"""Flows as people read them: numbered, with the rule that lets each through found in what is really written."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from aansluitkit.connection import Connection, flows_of
+from aansluitkit.connection.flows import Direction, Purpose, direction_of, flow_groups, zone_of
+from aansluitkit.connection.rule_places import RULES_FILE, rule_places, rules_file
+
+
+@pytest.fixture(params=["lab_connection", "forty_hosts"])
+def any_connection(request: pytest.FixtureRequest) -> Connection:
+    found: Connection = request.getfixturevalue(request.param)
+    return found
+
+
+def test_groups_hold_every_flow_once(any_connection: Connection) -> None:
+    groups = flow_groups(any_connection)
+    assert sorted(flow.id for group in groups for flow in group.flows) == sorted(
+        flow.id for flow in flows_of(any_connection)
+    )
+    assert [group.number for group in groups] == list(range(1, len(groups) + 1))
+    assert len(groups) == 11
+
+
+def test_group_is_every_source_to_every_destination(any_connection: Connection) -> None:
+    """So that a table may list the two sides apart."""
+    for group in flow_groups(any_connection):
+        pairs = {(flow.source, flow.destination) for flow in group.flows}
+        sources, destinations = ({pair[side] for pair in pairs} for side in (0, 1))
+        assert pairs == {pair for pair in product(sources, destinations) if pair[0] != pair[1]}
+
+
+def test_direction_is_seen_from_the_organisation(lab_connection: Connection) -> None:
+    found = {flow.id: direction_of(lab_connection, flow) for flow in flows_of(lab_connection)}
+    assert found["ebms-inbound"] is Direction.INBOUND
+    assert found["ebms-outbound-adapter-2"] is Direction.OUTBOUND
+    assert found["controller-mijnoverheid-tcp-22"] is Direction.OUTBOUND
+    assert found["lb-adapter-1-tcp-8443"] is Direction.INSIDE
+
+
+def test_rule_is_found_where_it_stands(any_connection: Connection) -> None:
+    lines = rules_file(any_connection).splitlines()
+    places = rule_places(any_connection)
+    for flow in flows_of(any_connection):
+        ends = [zone_of(any_connection, side[0]) for side in (flow.source_networks, flow.destination_networks)]
+        if ends[0] == ends[1] and flow.purpose is not Purpose.MANAGEMENT:
+            assert flow.id not in places
+            continue
+        chains = {place.chain for place in places[flow.id]}
+        assert chains & {"forward", "input"}
+        assert ("prerouting" in chains) == (flow.published_address is not None)
+        assert ("postrouting" in chains) == (flow.outbound_address is not None)
+        for place in places[flow.id]:
+            assert place.where == f"fw {RULES_FILE}"
+            line = lines[(place.line or 0) - 1]
+            assert line.strip() == place.rule
+            assert line.endswith(f'comment "{flow.id}"')
+            assert f"{flow.protocol} dport {flow.port} " in line
+
+
+def test_only_declared_flows_are_let_through(any_connection: Connection) -> None:
+    accepting = [
+        line for line in rules_file(any_connection).splitlines() if re.search(r"ip saddr .*(accept|goto)", line)
+    ]
+    named = [re.findall(r'comment "([^"]+)"', line)[0] for line in accepting]
+    assert len(set(named)) == len(named)
+    assert set(named) <= {flow.id for flow in flows_of(any_connection)}
+
+
+def test_who_comes_from_outside_is_limited(lab_connection: Connection) -> None:
+    for flow in flows_of(lab_connection):
+        for place in rule_places(lab_connection).get(flow.id, []):
+            if place.chain == "forward":
+                assert ("goto outsiders" in place.rule) == (direction_of(lab_connection, flow) is Direction.INBOUND)
+
+
+def test_nftables_takes_the_rules(any_connection: Connection, tmp_path: Path) -> None:
+    file = tmp_path / "rules.nft"
+    file.write_text(rules_file(any_connection))
+    command = ["unshare", "--net", "nft", "--check", "--file", str(file)]
+    if subprocess.run([*command[:2], "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no network namespace can be made here, which nft needs")
+    checked = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stderr

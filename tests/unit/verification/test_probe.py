@@ -1,0 +1,70 @@
+"""What the probe says of a firewall, in a network of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aansluitkit.connection import Connection
+from aansluitkit.connection.rule_places import rules_file
+from aansluitkit.verification import probe
+
+_APART = ["unshare", "--net", "sh", "-e", "-c"]
+
+
+def ask(shell: str, request: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
+    """The probe's answer to ``request`` in a network of its own, after ``shell``."""
+    if subprocess.run([*_APART, "nft list ruleset"], capture_output=True, check=False).returncode:
+        pytest.skip("no network namespace with nftables can be made here")
+    (tmp_path / "request").write_text(json.dumps(request))
+    code = "import json, sys; sys.path.insert(0, sys.argv[2]); import probe; request = json.load(open(sys.argv[1])); "
+    code += "print(json.dumps(getattr(probe, request.pop('do'))(**request)))"
+    asking = f'{sys.executable} -c "{code}" {tmp_path}/request {Path(probe.__file__).parent}'
+    done = subprocess.run([*_APART, f"{shell}; {asking}"], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+RULE = "nft -a list chain inet aansluitkit forward | sed -n 's/.*adapter-1-db-tcp-5432\" # handle //p'"
+CHANGES = [
+    ("", [], []),
+    ("nft add rule inet aansluitkit forward udp dport 40000 accept", ["udp dport 40000 accept"], []),
+    ("nft add chain inet aansluitkit other '{ type filter hook input priority 10; }'", ["other"], []),
+    ("nft add element inet aansluitkit partner_outbound '{ 203.0.113.200 }'", ["203.0.113.200"], ["203.0.113.100"]),
+    (f"nft delete rule inet aansluitkit forward handle $({RULE})", [], ["adapter-1-db-tcp-5432"]),
+    ("nft chain inet aansluitkit forward '{ policy accept; }'", ["policy accept"], ["policy drop"]),
+    ("nft delete table inet aansluitkit", ["No such file"], ["adapter-1-db-tcp-5432"]),
+    # What the rules collect themselves is no difference.
+    ("nft add element inet aansluitkit newcomers '{ 203.0.113.9 limit rate over 5/second }'", [], []),
+]
+
+
+@pytest.mark.parametrize(("change", "undeclared", "missing"), CHANGES, ids=[row[0][:60] for row in CHANGES])
+def test_rules_that_differ_are_told(
+    lab_connection: Connection, tmp_path: Path, change: str, undeclared: list[str], missing: list[str]
+) -> None:
+    declared = rules_file(lab_connection)
+    (tmp_path / "declared.nft").write_text(declared)
+    shell = f"nft -f {tmp_path}/declared.nft; {change or 'true'}"
+    answer = ask(shell, {"do": "rules", "declared": declared}, tmp_path)
+    for kind, words in (("undeclared", undeclared), ("missing", missing)):
+        assert bool(answer[kind]) == bool(words), answer[kind]
+        assert all(word in "\n".join(answer[kind]) for word in words), answer[kind]
+
+
+def test_connections_end_as_they_do(tmp_path: Path) -> None:
+    """More targets than files may be open, most of them dropped."""
+    dropped = [["127.0.0.1", port] for port in range(10000, 10300)]
+    targets = [["127.0.0.1", 9], *dropped, ["127.0.0.1", 8080], ["198.51.100.1", 80]]
+    shell = "ip link set lo up; nft add table t; nft add chain t c '{ type filter hook input priority 0; }'; "
+    shell += "nft add rule t c tcp dport 10000-10299 drop; ulimit -n 128; "
+    shell += f"{sys.executable} -m http.server 8080 --directory {tmp_path} >/dev/null 2>&1 & server=$!; "
+    shell += "trap 'kill $server' EXIT; until nc -z 127.0.0.1 8080; do sleep 0.1; done"
+    answer = ask(shell, {"do": "connect", "targets": targets, "timeout": 0.5}, tmp_path)
+    assert answer["outcomes"] == ["refused", *["filtered"] * 300, "open", "unreachable"]
