@@ -40,15 +40,7 @@ def play(  # noqa: PLR0913 - the options have names
         KitError: when a task failed; the message holds the failure and where the log is.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = [
-        *_WITH_US,
-        "ansible-playbook",
-        "--inventory",
-        str(inventory.resolve()),
-        "--diff",
-        *options,
-        str(playbook),
-    ]
+    command = ["ansible-playbook", "--inventory", str(inventory.resolve()), "--diff", *options, str(playbook)]
     lines: list[str] = []
     with log.open("w", encoding="utf-8") as file, _start(command, environment or {}) as process:
         try:
@@ -82,7 +74,7 @@ def end(process: Process) -> None:
 def _start(command: list[str], environment: Mapping[str, str]) -> Process:
     """A session of its own: Ctrl-C is for the kit, which ends it, and nothing below it asks at the terminal."""
     return subprocess.Popen(
-        command,
+        [*_WITH_US, *command],
         cwd=ROOT,
         env={**os.environ, "ANSIBLE_NOCOLOR": "1", **environment},
         stdin=subprocess.DEVNULL,

@@ -1,7 +1,8 @@
 """How long the check of many customers takes, and how much memory: ``make bench``.
 
 ``python tests/bench/check.py [CUSTOMERS…]`` makes that many customers of two environments each, in a folder that is
-thrown away, and examines them with one process per core: first as they come, then with Ansible's loader for a few.
+thrown away, and does what ``aansluitkit check`` does with them: each is judged, and all are held against each other.
+Then one of them alone, and a few with Ansible's own loader. 5000 shows whether it stays linear.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import shutil
 import sys
 import tempfile
 import time
-from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -24,11 +24,12 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from rich.console import Console
 from rich.table import Table
 
-from aansluitkit.connection import examine, find_inventories
 from aansluitkit.connection.ansible_loader import hosts_by_ansible
 from aansluitkit.connection.loading import PREFIX
+from aansluitkit.fleet.survey import Result, find, survey
 from aansluitkit.project import ROOT, use_own_tools
 
+PROCESSES = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
 CORES = len(os.sched_getaffinity(0))
 BY_ANSIBLE = 20  # inventories; it is slow
 EXAMPLE = ROOT / "inventories/voorbeeldgemeente"
@@ -81,34 +82,40 @@ def make(root: Path, customers: int) -> None:
             certificate(folder / "partner.pem", f"ebms.{prefix}mijnoverheid.internal", partner, key)
 
 
-def judge(path: Path) -> tuple[bool, float, int]:
-    """Whether the inventory ``path`` is valid, the seconds of computing, and the KiB that this process held at most."""
-    begun = time.process_time()
-    valid = examine(path).connection is not None
-    return valid, time.process_time() - begun, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+def check(inventories: list[Path]) -> tuple[float, float, int]:
+    """Check ``inventories``: seconds on the clock, seconds of computing on all cores, and how many are valid."""
+    begun, computed = time.perf_counter(), computing()
+    entries = survey(inventories)
+    valid = sum(entry.result is Result.VALID for entry in entries)
+    return time.perf_counter() - begun, computing() - computed, valid
+
+
+def computing() -> float:
+    """Seconds that this process and its ended children have computed."""
+    return sum(sum(resource.getrusage(who)[:2]) for who in PROCESSES)
 
 
 def main(counts: list[int]) -> None:
     """Measure each of ``counts`` customers and print the table."""
-    table = Table("inventories", "seconds", "ms of computing each", "valid", "MiB at most, per process", title="check")
+    columns = (
+        "inventories",
+        "seconds",
+        "ms of computing each",
+        "valid",
+        "MiB at most, asking",
+        "per worker",
+        "one alone",
+    )
+    table = Table(*columns, title="check")
     for count in counts:
         with tempfile.TemporaryDirectory() as folder:
             make(Path(folder), count)
-            begun = time.perf_counter()
-            inventories = find_inventories(Path(folder))
-            with ProcessPoolExecutor(CORES) as pool:
-                found = list(pool.map(judge, inventories, chunksize=20))
-            seconds = time.perf_counter() - begun
-            each = sum(computing for _, computing, _ in found) / len(found) * 1000
-            most = max(memory for _, _, memory in found) / 1024
-            row = (
-                len(inventories),
-                f"{seconds:.1f}",
-                f"{each:.1f}",
-                sum(valid for valid, _, _ in found),
-                f"{most:.0f}",
-            )
-            table.add_row(*map(str, row))
+            inventories = find([Path(folder)])
+            seconds, computed, valid = check(inventories)
+            most = (f"{resource.getrusage(who).ru_maxrss / 1024:.0f}" for who in PROCESSES)
+            alone, _, _ = check(inventories[:1])
+            each = computed / len(inventories) * 1000
+            table.add_row(str(len(inventories)), f"{seconds:.1f}", f"{each:.1f}", str(valid), *most, f"{alone:.1f} s")
             begun = time.perf_counter()
             for path in inventories[:BY_ANSIBLE]:
                 hosts_by_ansible(path / "hosts.yml", PREFIX)

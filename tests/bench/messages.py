@@ -1,8 +1,9 @@
 """Pings and reliable messages per second between two nodes of ours on this machine, over two-way TLS.
 
-``python tests/bench/messages.py``: two processes with a database each (a PostgreSQL of this run's own where it is
-installed, else SQLite), a client that hands over and takes as an application does. Load generator, nodes and
-databases share the processors, so figures of different machines do not compare.
+``python tests/bench/messages.py [SECONDS]`` (per figure): two processes with a database each (a PostgreSQL of this
+run's own where it is installed, else SQLite), a client that hands over and takes as an application does. Load
+generator, nodes and databases share the processors, so figures of different machines do not compare; the processor time
+that a message costs both nodes is the one that other work on the machine disturbs least.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import astuple, dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +30,20 @@ import aiohttp
 import yaml
 from rich.console import Console
 from rich.table import Table
+from sqlalchemy import String, cast, literal, select, true
 
 from aansluitkit.certificates.pkioverheid import Generation
 from aansluitkit.connection import Connection, Profile, load_connection
 from aansluitkit.documents import render_cpa
+from aansluitkit.ebms.store import open_store
+from aansluitkit.ebms.tables import EVENT, MESSAGE
 from aansluitkit.lab.pki import ENDPOINT, PARTNER, make_pki
 from aansluitkit.project import ROOT
 
 sys.path.insert(0, str(ROOT / "tests/unit"))
 from ebms.postgres import installed, running
 
-SECONDS = 10.0  # per figure
+SECONDS = float(sys.argv[1]) if len(sys.argv) > 1 else 10.0  # per figure
 STORED = 100_000  # messages that are over, which must slow nothing down
 SENDERS = 8
 SIZES = {"1 kB": 1000, "1 MB": 1_000_000}
@@ -114,7 +119,8 @@ def process(folder: Path, pki: Path, party: str, database: str) -> Iterator[subp
     file.write_text(yaml.safe_dump(given))
     with (folder / f"{party}.log").open("wb") as log:
         command = [sys.executable, "-c", RUN, "--settings", str(file)]
-        node = subprocess.Popen(command, stdout=log, stderr=log)
+        environment = os.environ | {"MALLOC_ARENA_MAX": "2"}  # as the service has it
+        node = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
     try:
         yield node
     finally:
@@ -200,7 +206,7 @@ async def pings(connection: Connection, nodes: dict[str, Node], cpa: str, worker
     return await measure(work, workers, nodes)
 
 
-async def messages(connection: Connection, nodes: dict[str, Node], cpa: str, size: int) -> Figures:
+async def messages(connection: Connection, nodes: dict[str, Node], cpa: str, size: int, senders: int) -> Figures:
     """Messages end to end: handed over here, unprocessed there; the latency is that of the way in between."""
     service = connection.cpa.services[0]
     given = {
@@ -223,9 +229,9 @@ async def messages(connection: Connection, nodes: dict[str, Node], cpa: str, siz
             identity = await nodes[ENDPOINT].call("POST", "/ebms/messages", json=request)
             handed[identity.decode()] = start
 
-    async def take(senders: asyncio.Task[None]) -> None:
+    async def take(sending: asyncio.Task[None]) -> None:
         query = {"conversationId": given["conversationId"], "maxNr": "50"}
-        while not senders.done() or len(took) < len(handed):
+        while not sending.done() or len(took) < len(handed):
             found = await nodes[PARTNER].session.get(nodes[PARTNER].rest + "/ebms/messages/unprocessed", params=query)
             at = time.monotonic()
             for identity in await found.json():
@@ -235,14 +241,39 @@ async def messages(connection: Connection, nodes: dict[str, Node], cpa: str, siz
             await asyncio.sleep(0.02)
 
     async def all_senders() -> None:
-        await asyncio.gather(*(send() for _ in range(SENDERS)))
+        await asyncio.gather(*(send() for _ in range(senders)))
 
-    senders = asyncio.create_task(all_senders())
-    await take(senders)
+    await take(asyncio.create_task(all_senders()))
     return Figures.of(took, time.monotonic() - began, busy(nodes) - before)
 
 
-async def run(connection: Connection, processes: dict[str, subprocess.Popen[bytes]]) -> Table:
+def fill(database: str) -> None:
+    """Store messages that are over in ``database``, half of them received and half sent."""
+    store = open_store(database, None)
+    numbers = select(literal(1).label("n")).cte("numbers", recursive=True)
+    numbers = numbers.union_all(select(numbers.c.n + 1).where(numbers.c.n < STORED // 2))
+    identity = literal("stored-") + cast(numbers.c.n, String)
+    at = datetime.now(UTC) - timedelta(days=1)
+    with store._database.writing() as connection:
+        for direction, status in (("received", "PROCESSED"), ("sent", "DELIVERED")):
+            columns: dict[str, Any] = {
+                "direction": direction,
+                "cpa_id": "osb-rm-async",
+                "action": "zaakbericht",
+                "status": status,
+            }
+            columns |= {"at": at, "envelope": b"<e/>" * 500, "service": "s", "webhook_attempts": 0}
+            values = [literal(value, MESSAGE.c[name].type) for name, value in columns.items()]
+            rows = select(identity, *values)
+            connection.execute(MESSAGE.insert().from_select(["message_id", *columns], rows))
+            rows = select(literal(direction), identity, literal("DELIVERED"), literal(at, EVENT.c.at.type), true())
+            connection.execute(EVENT.insert().from_select(["direction", "message_id", "type", "at", "processed"], rows))
+    store.close()
+
+
+async def run(
+    connection: Connection, processes: dict[str, subprocess.Popen[bytes]], databases: dict[str, str]
+) -> Table:
     """Everything."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # on loopback, of this very run
@@ -264,9 +295,14 @@ async def run(connection: Connection, processes: dict[str, subprocess.Popen[byte
                 _add(table, f"Ping, {mode}, {workers} at once", figures)
         for profile in ("osb-rm", "osb-rm-s"):
             for name, size in SIZES.items():
-                figures = await messages(connection, nodes, f"{profile}-async", size)
-                _add(table, f"message, {profile}, {name}, {SENDERS} senders", figures)
+                for senders in (1, SENDERS):
+                    figures = await messages(connection, nodes, f"{profile}-async", size, senders)
+                    _add(table, f"{profile}, {name}, {senders} at once", figures)
         load = [node.resident for node in nodes.values()]
+        for database in databases.values():
+            fill(database)
+        figures = await messages(connection, nodes, "osb-rm-async", SIZES["1 kB"], SENDERS)
+        _add(table, f"osb-rm, 1 kB, {SENDERS} at once, {STORED} stored", figures)
     table.caption = f"MiB per node: {max(rest):.0f} at rest, {max(load):.0f} after all this"
     return table
 
@@ -288,11 +324,13 @@ def main() -> None:
         }
         connection = connection.model_copy(update={"certificates": connection.certificates.model_copy(update=files)})
         server = stack.enter_context(running()) if installed() else None
-        processes = {}
+        processes, databases = {}, {}
         for party in PORTS:
             database = server.database() if server else f"sqlite:///{folder}/{party}.db"
+            open_store(database, None).close()  # the nodes find the tables there, as they do but once in their lives
+            databases[party] = database
             processes[party] = stack.enter_context(process(folder, folder / "pki", party, database))
-        Console(file=sys.stdout).print(asyncio.run(run(connection, processes)))
+        Console(file=sys.stdout).print(asyncio.run(run(connection, processes, databases)))
 
 
 if __name__ == "__main__":

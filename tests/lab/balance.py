@@ -38,8 +38,8 @@ class Balance:
         return self.sent == self.delivered == self.taken > 0 and not self.doubled + self.lost and not self.problems
 
 
-def under_load(site: Site, seconds: float, rate: float, work: Callable[[], None]) -> dict[str, Balance]:
-    """Send ``rate`` messages a second in each direction for ``seconds``, do ``work`` meanwhile, and balance.
+def under_load(site: Site, rate: float, work: Callable[[], None]) -> dict[str, Balance]:
+    """Send ``rate`` messages a second in each direction while ``work`` is done, and balance.
 
     Raises:
         KitError: outside the lab, where no load goes to anybody.
@@ -47,11 +47,12 @@ def under_load(site: Site, seconds: float, rate: float, work: Callable[[], None]
     connection = site.connection
     refuse_load(connection)
     ours, theirs = connection.host_of(Component.ADAPTER), connection.host_of(Component.PARTNER)
+    stop = f"/run/aansluitkit-steady-{uuid.uuid4().hex}"
     conversations = {ours.name: uuid.uuid4().hex, theirs.name: uuid.uuid4().hex}
 
     def run(host: Host, other: Host) -> dict[str, Any]:
         given = _order(connection, host, conversations[host.name])
-        given |= {"from_them": conversations[other.name], "seconds": seconds, "rate": rate}
+        given |= {"from_them": conversations[other.name], "stop": stop, "rate": rate}
         script = base64.b64encode(STEADY.read_bytes()).decode()
         done = site.run(host, f"{PYTHON} -c %s %s %s", _RUN, script, json.dumps(given))
         if done.rc != 0:
@@ -63,6 +64,8 @@ def under_load(site: Site, seconds: float, rate: float, work: Callable[[], None]
         try:
             work()
         finally:
+            for host in (ours, theirs):
+                site.run(host, "touch %s", stop)
             found = [each.result() for each in running]
     return {ours.name: _balance(*found), theirs.name: _balance(*found[::-1])}
 

@@ -1,8 +1,9 @@
 """Runs on a host of the lab: hands over messages at a steady rate, pings, and takes what comes; prints what it saw.
 
-One argument, JSON: ``rest`` (URL), ``seconds``, ``rate`` (messages per second), ``request`` (the message), ``ping``
-(path), ``from_them`` (conversation that the other side sends in). Prints JSON: ``sent`` (ids), ``states`` (id: state),
-``taken`` (ids, one for each time that one was handed over), ``pings``, and ``problems``, one text for each.
+One argument, JSON: ``rest`` (URL), ``stop`` (file that ends it), ``rate`` (messages per second), ``request`` (the
+message), ``ping`` (path), ``from_them`` (conversation that the other side sends in). Prints JSON: ``sent`` (ids),
+``states`` (id: state), ``taken`` (ids, one for each time that one was handed over), ``pings``, and ``problems``,
+one text for each.
 """
 
 import asyncio
@@ -32,6 +33,11 @@ class Steady:
         self.pings = 0
         self.problems: list[str] = []
 
+    @property
+    def over(self) -> bool:
+        """Whether the load is to end."""
+        return pathlib.Path(self.given["stop"]).exists()
+
     async def call(self, method: str, path: str, **options: Any) -> str | None:
         """What REST answers, or None and a problem."""
         try:
@@ -48,16 +54,15 @@ class Steady:
     async def send(self) -> None:
         """Hand over at the rate, whatever the answers take."""
         began = time.monotonic()
-        running = []
-        for number in range(int(self.given["rate"] * self.given["seconds"])):
-            await asyncio.sleep(began + number / self.given["rate"] - time.monotonic())
+        running: list[asyncio.Task[str | None]] = []
+        while not self.over:
+            await asyncio.sleep(began + len(running) / self.given["rate"] - time.monotonic())
             running.append(asyncio.create_task(self.call("POST", "/ebms/messages", json=self.given["request"])))
         self.sent = [identity for identity in await asyncio.gather(*running) if identity]
 
     async def ping(self) -> None:
         """Ping once a second."""
-        until = time.monotonic() + self.given["seconds"]
-        while time.monotonic() < until:
+        while not self.over:
             self.pings += await self.call("POST", self.given["ping"]) is not None
             await asyncio.sleep(1)
 

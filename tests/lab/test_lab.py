@@ -260,7 +260,7 @@ def test_rotation_goes_unnoticed(generation: str) -> None:
         rotate("current")
 
     with closing(Site(load_connection(ROOT / INVENTORY), INVENTORY)) as site:
-        balances = under_load(site, 200, 20, work)
+        balances = under_load(site, 20, work)
     print(balances)
     assert all(balance.whole and balance.pings for balance in balances.values()), balances
     for host, former in before.items():

@@ -119,6 +119,7 @@ def test_completion(shell: str) -> None:
         (["chekc"], "no such command 'chekc'. Did you mean 'check'?: see aansluitkit --help"),
         (["check", "--all", "x"], "no such option: --all"),
         (["deploy", "x", "--workers", "0"], "invalid value for '--workers'"),
+        (["certificate", "x.pem", "--partner"], "--partner: say of which inventory, with --inventory"),
         (["what-if", "inventories"], "missing option '--partner'"),
         (["what-if", "inventories", "--partner", "x"], "give exactly one of them"),
         (["what-if", "inventories", "--partner", "x", "--address", "10.1.2.3"], "write OLD=NEW"),
@@ -161,8 +162,12 @@ def test_check_from_another_folder(tmp_path: Path) -> None:
     assert re.search(r"^lab +lab +valid", output, re.MULTILINE)
 
 
-@pytest.mark.parametrize(("path", "words"), [("nowhere", "does not exist"), (".", "holds no inventory")])
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [("nowhere", "does not exist"), (".", "holds no inventory"), ("notes", "is a file, and no hosts.yml")],
+)
 def test_check_of_what_is_no_inventory(tmp_path: Path, path: str, words: str) -> None:
+    (tmp_path / "notes").touch()
     status, _, error = run("check", path, folder=tmp_path)
     assert status == 2
     assert words in error
@@ -217,6 +222,21 @@ def test_new_refuses_at_once(customers: Path, option: str, value: str, words: st
     assert f"{option}: " in error
     assert words in error
     assert [path.name for path in customers.iterdir()] == ["shared"]
+
+
+def test_new_makes_a_lab_that_is_ready(customers: Path) -> None:
+    """The vendor has said the rest once, in the shared defaults."""
+    shutil.copytree(ROOT / "inventories/lab", customers / "lab")
+    shutil.copy(ROOT / "inventories/lab/group_vars/all/customer.yml", customers / "shared/desks.yml")
+    contacts = (customers / "shared/desks.yml").read_text().partition("\nconnection_contacts")
+    with (customers / "shared/all.yml").open("a") as file:
+        file.write("".join(contacts[1:]))
+    status, output, error = run("new", "klant-201", *VENDOR, "--lab", "--folder", customers)
+    assert (status, error) == (0, "")
+    assert "1 valid, 1 blanks, 0 refused" in output
+    assert f"in the lab: aansluitkit lab up {customers}/klant-201/lab" in output
+    status, output, error = run("check", customers / "klant-201/lab")
+    assert (status, error) == (0, "")
 
 
 def test_new_overwrites_nothing(customers: Path) -> None:
@@ -305,7 +325,8 @@ def test_compliance_run_is_not_for_mijnoverheid(name: str) -> None:
 @pytest.mark.parametrize("command", ["deploy", "plan", "up"])
 def test_examples_are_nowhere_deployed(command: str) -> None:
     status, _, error = run(command, "inventories/voorbeeldgemeente/preprod")
-    assert status == 1
+    assert status == 2
+    assert "10-customer.yml:4: connection_example: is true" in error
     assert "is an example" in error
 
 

@@ -17,14 +17,17 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from aansluitkit.certificates import facts
+from aansluitkit.certificates.chain import build_chain, leaves_of
 from aansluitkit.certificates.demands import Demands, Party
-from aansluitkit.certificates.intake import Examined, Key, examine_contents
-from aansluitkit.certificates.reading import Content, Passphrase, public_bytes, read_content, read_file
-from aansluitkit.certificates.request import KEY, Seal
+from aansluitkit.certificates.intake import Examined, examine_contents
+from aansluitkit.certificates.reading import Content, Key, Passphrase, public_bytes, read_content, read_file, read_key
+from aansluitkit.certificates.request import KEY, REQUEST, Seal
 from aansluitkit.certificates.revocation import Fetch
+from aansluitkit.certificates.trust import Anchors
 from aansluitkit.errors import KitError
 
 CERTIFICATE, TRUST = "certificate.pem", "trust.pem"
+NEXT = "next"  # folder of a set that a renewal will use
 
 Read = Callable[[Path], bytes]  # gives the content of a file, decrypted where Ansible Vault encrypted it
 
@@ -91,7 +94,7 @@ def admit(files: Sequence[Path], keys: Sequence[Path], demands: dict[Party, Dema
         raise KitError(
             f"no private key is in {', '.join(map(str, keys))}: the certificate was ordered with one, put it back there"
         )
-    named = [Key(public, f"'{path}'") for public, (_, path) in reversed(candidates.items())]
+    named = [Key(public, f"'{path}'", _ordered(path)) for public, (_, path) in reversed(candidates.items())]
     found = _ours(examine_contents(contents, means.fetch, demands, named), files)
     anchors = demands[Party.ORGANISATION].anchors
     problems = [*found.problems, *(anchors.problems if anchors else ())]
@@ -99,7 +102,14 @@ def admit(files: Sequence[Path], keys: Sequence[Path], demands: dict[Party, Dema
         problems.append("connection_trust is not set: list the roots that this connection trusts (inventories/shared)")
     if problems or anchors is None:
         raise KitError("\n".join(dict.fromkeys(problems)))
+    _refuse_to_drop_the_partner(demands[Party.PARTNER].present, anchors)
     return Admitted(found, candidates[facts.public_key(found.chain.leaf)][0], anchors.roots)
+
+
+def _ordered(key: Path) -> tuple[str, ...]:
+    """The names that were ordered with ``key``, where the request still lies beside it."""
+    request = key.with_name(REQUEST)
+    return read_key(request).ordered if request.is_file() else ()
 
 
 def _read_all(files: Sequence[Path], passphrase: Passphrase) -> list[Content]:
@@ -132,6 +142,11 @@ class Change:
     contents: dict[Path, bytes]
     sets: tuple[Path, ...]
 
+    @property
+    def waits(self) -> bool:
+        """Whether a set is to be used by a renewal."""
+        return any(folder.name == NEXT for folder in self.sets)
+
     def write(self) -> None:
         """Write the files beside, then move them: a failure leaves the old ones. The sets that go are kept."""
         making = {path: path.with_name(f".{path.name}") for path in self.contents}
@@ -147,21 +162,88 @@ class Change:
 
 
 def changes_for(admitted: Admitted, folders: Sequence[Path], document: Path, means: Means) -> Change:
-    """What has to be written for the set of ``admitted`` in each of ``folders``, and its chain at ``document``.
+    """What has to be written for the set of ``admitted`` at each of ``folders``, and its chain at ``document``.
+
+    Where another certificate is in force that still counts, the set goes beside it, to be used by a renewal
+    (docs/rotate.md), and ``document`` stays: the CPA names the one in force until then.
 
     Raises:
         KitError: when a younger certificate is there, or the key can't be encrypted.
     """
-    stale = tuple(folder for folder in folders if not _holds(folder, admitted, means.read))
-    for folder in stale:
-        _refuse_older(folder / CERTIFICATE, admitted)
+    places = {folder: _place(folder, admitted) for folder in folders}
+    stale = tuple(place for place in places.values() if not _holds(place, admitted, means.read))
     contents: dict[Path, bytes] = {}
     sealed = means.seal(admitted.key_pem) if stale else b""
-    for folder in stale:
-        contents |= {folder / KEY: sealed, folder / TRUST: admitted.trust_pem, folder / CERTIFICATE: admitted.chain_pem}
-    if _content(document) != admitted.chain_pem:
+    for place in stale:
+        contents |= {place / KEY: sealed, place / TRUST: admitted.trust_pem, place / CERTIFICATE: admitted.chain_pem}
+    if list(places) == list(places.values()) and _content(document) != admitted.chain_pem:
         contents[document] = admitted.chain_pem
     return Change(contents, stale)
+
+
+def _place(folder: Path, admitted: Admitted) -> Path:
+    """``folder`` itself, or ``next`` in it where another certificate is in force.
+
+    Raises:
+        KitError: when that one is younger.
+    """
+    try:
+        present = facts.read_leaf(folder / CERTIFICATE)
+    except (OSError, ValueError):
+        return folder
+    begins = admitted.leaf.not_valid_before_utc
+    if present.not_valid_before_utc > begins:
+        raise KitError(
+            f"{folder / CERTIFICATE} began on {present.not_valid_before_utc:%Y-%m-%d}, later than "
+            f"{admitted.examined.file} ({begins:%Y-%m-%d}): take the old file away"
+        )
+    in_force = present != admitted.leaf and present.not_valid_after_utc > datetime.now(UTC)
+    return folder / NEXT if in_force else folder
+
+
+def trust_changes(folders: Sequence[Path], demands: dict[Party, Demands]) -> Change:
+    """What has to be written for the sets in ``folders`` to trust exactly the roots that are configured now.
+
+    Raises:
+        KitError: when a root is missing, or the partner's certificate rests on one that is no longer listed.
+    """
+    anchors = demands[Party.ORGANISATION].anchors
+    sets = [folder for folder in folders if (folder / CERTIFICATE).is_file()]
+    if anchors is None or not sets:
+        return Change({}, ())
+    if anchors.problems:
+        raise KitError("\n".join(anchors.problems))
+    if all(_content(folder / TRUST) == _pem(anchors.roots) for folder in sets):
+        return Change({}, ())
+    _refuse_to_drop_the_partner(demands[Party.PARTNER].present, anchors)
+    return Change({folder / TRUST: _pem(anchors.roots) for folder in sets}, ())
+
+
+def _refuse_to_drop_the_partner(path: Path | None, anchors: Anchors) -> None:
+    """Trust first, then send: what the partner shows today stays trusted until it shows another."""
+    if path is None or not path.is_file():
+        return
+    delivered = read_file(path).certificates
+    for leaf in leaves_of(delivered):
+        chain = build_chain(leaf, delivered, anchors.intermediates, (*anchors.roots, *anchors.unlisted))
+        if chain.root in anchors.unlisted:
+            raise KitError(
+                f"{path} ends in root '{facts.subject(chain.root)}', which is none of connection_trust.roots: "
+                "keep it there until the partner shows a certificate of another generation"
+            )
+
+
+def exposed_keys(files: Sequence[Path]) -> list[str]:
+    """A sentence for each of ``files`` that holds a private key which anybody who can read the file has."""
+    sentences = []
+    for file in files:
+        try:
+            keys = read_file(file).keys
+        except KitError:
+            continue  # it needs a passphrase
+        if keys:
+            sentences.append(f"{file} holds the private key as it is; it is kept encrypted now: remove this file")
+    return sentences
 
 
 def close_request(folder: Path, admitted: Admitted, means: Means) -> None:
@@ -184,18 +266,6 @@ def _holds(folder: Path, admitted: Admitted, read: Read) -> bool:
     except (OSError, ValueError, KitError):
         return False
     return public_bytes(key) == facts.public_key(admitted.leaf)
-
-
-def _refuse_older(path: Path, admitted: Admitted) -> None:
-    try:
-        present = facts.read_leaf(path)
-    except (OSError, ValueError):
-        return
-    if present.not_valid_before_utc > admitted.leaf.not_valid_before_utc:
-        raise KitError(
-            f"{path} began on {present.not_valid_before_utc:%Y-%m-%d}, later than {admitted.examined.file} "
-            f"({admitted.leaf.not_valid_before_utc:%Y-%m-%d}): take the old file away"
-        )
 
 
 def _content(path: Path) -> bytes | None:

@@ -30,8 +30,9 @@ class Chain:
 
     @property
     def issuers(self) -> tuple[x509.Certificate, ...]:
-        """What stands behind the leaf, the root included."""
-        return (*self.certificates[1:], *((self.root,) if self.root else ()))
+        """What stands behind the leaf, the root included; nothing where the leaf itself is trusted."""
+        above = self.root if self.root != self.leaf else None
+        return (*self.certificates[1:], *((above,) if above else ()))
 
 
 def build_chain(

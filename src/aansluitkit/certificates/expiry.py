@@ -160,7 +160,7 @@ class _Look:
         self.anchors = read_anchors(trust) if trust else Anchors()
         self.example = bool(connection.__dict__.get("example"))  # its files are not there, and need not be
         self.ends: list[End] = []
-        self.gaps = [] if self.example else [f"{inventory}: {problem}" for problem in self.anchors.problems]
+        self.gaps = [] if self.example else list(self.anchors.problems)
         self.urls: dict[str, None] = {}
 
     def found(self) -> _Found:
@@ -169,7 +169,7 @@ class _Look:
             try:
                 part()
             except Unknown as field:
-                self.gaps.append(f"{self.inventory}: connection_{field} is not filled in, so it is not watched")
+                self.gaps.append(f"{self.inventory}: connection_{field} is wrong or blank, so it is not watched")
         return _Found(self.whose, tuple(self.ends), tuple(self.urls), tuple(self.gaps))
 
     def _known(self, field: str, otherwise: str) -> str:

@@ -34,7 +34,21 @@ def read_leaf(path: Path) -> x509.Certificate:
 
 @lru_cache(maxsize=16)
 def _read_leaf(path: Path, *_state: int) -> x509.Certificate:
-    return x509.load_pem_x509_certificate(path.read_bytes())
+    return parsed(x509.load_pem_x509_certificate(path.read_bytes()))
+
+
+def parsed(certificate: x509.Certificate) -> x509.Certificate:
+    """``certificate`` when every part of it that is asked for here can be read: cryptography reads them when asked.
+
+    Raises:
+        ValueError: when one can't.
+    """
+    try:
+        _ = (certificate.subject, certificate.issuer, certificate.extensions, certificate.not_valid_after_utc)
+        public_key(certificate)
+    except (UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+        raise ValueError(str(error)) from error
+    return certificate
 
 
 def public_key(certificate: x509.Certificate) -> bytes:
@@ -143,10 +157,7 @@ def crl_urls(certificate: x509.Certificate) -> list[str]:
 
 def key_description(certificate: x509.Certificate) -> str:
     """Kind and length of the public key."""
-    try:
-        key = certificate.public_key()
-    except (UnsupportedAlgorithm, ValueError):
-        return "unknown kind"
+    key = certificate.public_key()
     if isinstance(key, rsa.RSAPublicKey):
         return f"RSA {key.key_size} bits"
     if isinstance(key, ec.EllipticCurvePublicKey):
@@ -196,8 +207,8 @@ def sign_of_test(certificate: x509.Certificate) -> str | None:
 
 
 def extension(certificate: x509.Certificate, kind: type[Extension]) -> Extension | None:
-    """The extension of ``kind``, or None where there is none, or none that can be read."""
+    """The extension of ``kind``, or None."""
     try:
         return certificate.extensions.get_extension_for_class(kind).value
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+    except x509.ExtensionNotFound:
         return None

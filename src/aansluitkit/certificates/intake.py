@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
@@ -11,11 +11,12 @@ from cryptography import x509
 from aansluitkit.certificates import facts, rules
 from aansluitkit.certificates.chain import Chain, build_chain, leaves_of
 from aansluitkit.certificates.demands import Demands, Party
-from aansluitkit.certificates.reading import Content, public_bytes
+from aansluitkit.certificates.reading import Content, Key, public_bytes
 from aansluitkit.certificates.revocation import Fetch, Revocation, Standing, check_chain
 from aansluitkit.certificates.trust import Anchors
 
 ORDER_DAYS = 60  # before its end a certificate is ordered anew
+TEST_ADVICE = "give the certificate of PKIoverheid, or in preprod declare connection_test_certificates_allowed"
 
 
 @dataclass(frozen=True)
@@ -32,21 +33,6 @@ class Examined:
     problems: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Key:
-    """The public half of what the certificate was ordered with, and how a sentence names it."""
-
-    public: bytes
-    name: str
-
-
-@dataclass
-class _Findings:
-    problems: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
 
 
 def examine_contents(
@@ -67,24 +53,8 @@ def examine_contents(
         wanted = _whose(leaf, demands) if demands else None
         anchors = (wanted.anchors if wanted else None) or Anchors()
         chain = build_chain(leaf, delivered, anchors.intermediates, anchors.roots)
-        revocations = tuple(check_chain((*chain.certificates, *((chain.root,) if chain.root else ())), fetch))
-        found = _Findings()
-        file = f"'{content.path}'"
-        _judge_leaf(found, file, leaf, wanted)
-        _judge_chain(found, file, chain, wanted, delivered)
-        _judge_revocations(found, file, chain, revocations)
-        _judge_key(found, file, leaf, wanted, keys or _own_keys(content))
-        examined.append(
-            Examined(
-                content.path,
-                chain,
-                wanted.party if wanted else None,
-                revocations,
-                tuple(found.problems),
-                tuple(found.warnings),
-                tuple(found.notes),
-            )
-        )
+        revocations = check_chain((leaf, *chain.issuers), fetch)
+        examined.append(_Case(content, chain, wanted, tuple(revocations), delivered, keys).examined())
     return examined
 
 
@@ -96,49 +66,151 @@ def _whose(leaf: x509.Certificate, demands: Mapping[Party, Demands]) -> Demands:
     return partner if is_partner else own
 
 
-def _judge_leaf(found: _Findings, file: str, leaf: x509.Certificate, wanted: Demands | None) -> None:
-    """The leaf by itself, and against the inventory."""
-    for rule in (rules.is_valid_now, rules.is_no_authority, rules.serves_both_ways, rules.may_sign, rules.is_strong):
-        found.problems += rule(file, leaf)
-    if not facts.dns_names(leaf):
-        found.problems.append(
-            f"{file} has no name in subjectAltName; TLS looks at no other place: order one with the endpoint's name"
-        )
-    found.warnings += (*rules.is_long_enough(file, leaf), *rules.lasts(file, leaf, ORDER_DAYS))
-    if wanted is None:
-        found.warnings += rules.is_for_real(file, leaf, "production", "use it for tests alone")
-        found.problems += rules.is_of_allowed_type(file, leaf) if not facts.sign_of_test(leaf) else ()
-        found.notes.append(f"{file} was compared with no inventory: name one with --inventory")
-        return
-    _judge_by_inventory(found, file, leaf, wanted)
+class _Case:
+    """One leaf being judged."""
 
+    def __init__(  # noqa: PLR0913, PLR0917 - all that is known of it
+        self,
+        content: Content,
+        chain: Chain,
+        wanted: Demands | None,
+        revocations: tuple[Revocation, ...],
+        delivered: Sequence[x509.Certificate],
+        keys: Sequence[Key],
+    ) -> None:
+        self.content, self.chain, self.leaf = content, chain, chain.leaf
+        self.wanted, self.revocations, self.delivered = wanted, revocations, delivered
+        self.keys = keys or [Key(public_bytes(key), f"the key in '{content.path}'") for key in content.keys]
+        self.file = f"'{content.path}'"
+        self.problems: list[str] = []
+        self.warnings: list[str] = []
+        self.notes: list[str] = []
 
-def _judge_by_inventory(found: _Findings, file: str, leaf: x509.Certificate, wanted: Demands) -> None:
-    if wanted.number:
-        advice = "correct either, or order it again"
-        found.problems += [f"{sentence}: {advice}" for sentence in rules.bears_number(file, leaf, *wanted.number)]
-    if wanted.name:
-        found.problems += rules.covers_name(file, leaf, *wanted.name)
-    if wanted.organisation:
-        found.warnings += rules.bears_organisation(file, leaf, *wanted.organisation)
-    if wanted.takes_test_certificates:
-        found.warnings += rules.is_of_allowed_type(file, leaf)
-    elif wanted.environment:
-        advice = (
-            "give the certificate of PKIoverheid, or have connection_test_certificates_allowed say why not (preprod)"
+    def examined(self) -> Examined:
+        """What was found."""
+        self._judge_leaf()
+        if self.wanted:
+            self._judge_by_inventory(self.wanted)
+        else:
+            self._judge_without_inventory()
+        self._judge_issuers()
+        self._judge_trust(self.wanted.anchors if self.wanted else None)
+        self._judge_revocations()
+        self._judge_key()
+        party = self.wanted.party if self.wanted else None
+        found = (tuple(self.problems), tuple(self.warnings), tuple(self.notes))
+        return Examined(self.content.path, self.chain, party, self.revocations, *found)
+
+    def _judge_leaf(self) -> None:
+        file, leaf = self.file, self.leaf
+        for rule in (
+            rules.is_valid_now,
+            rules.is_no_authority,
+            rules.serves_both_ways,
+            rules.may_sign,
+            rules.is_strong,
+        ):
+            self.problems += rule(file, leaf)
+        self.problems += rules.has_a_name(file, leaf)
+        self.warnings += (*rules.is_long_enough(file, leaf), *rules.lasts(file, leaf, ORDER_DAYS))
+
+    def _judge_without_inventory(self) -> None:
+        tests = list(rules.is_for_real(self.file, self.leaf, "production", "use it for tests alone"))
+        self.warnings += tests
+        self.problems += () if tests else rules.is_of_allowed_type(self.file, self.leaf)
+        self.notes.append(f"{self.file} was compared with no inventory: name one with --inventory")
+
+    def _judge_by_inventory(self, wanted: Demands) -> None:
+        file, leaf = self.file, self.leaf
+        self._judge_number(wanted)
+        if wanted.name:
+            self.problems += rules.covers_name(file, leaf, *wanted.name)
+        if wanted.organisation:
+            self.warnings += rules.bears_organisation(file, leaf, *wanted.organisation)
+        if wanted.takes_test_certificates:
+            self.warnings += rules.is_of_allowed_type(file, leaf)
+        elif wanted.environment:
+            tests = list(rules.is_for_real(file, leaf, str(wanted.environment), TEST_ADVICE))
+            self.problems += tests or rules.is_of_allowed_type(file, leaf)
+        if wanted.cpa_end:
+            self.warnings += rules.outlives(file, leaf, wanted.cpa_end, "connection_cpa.end")
+        if wanted.present and wanted.party is Party.ORGANISATION:
+            self.warnings += _renewal(file, leaf, wanted.present)
+        unsaid = "which the inventory does not say"
+        self.notes += [f"{file} was not compared with the {what}, {unsaid}" for what in wanted.unknown]
+
+    def _judge_number(self, wanted: Demands) -> None:
+        """The partner's may differ: where another party ends TLS for it (BP EB005)."""
+        if wanted.number is None:
+            return
+        sentences = rules.bears_number(self.file, self.leaf, *wanted.number)
+        if wanted.party is Party.ORGANISATION:
+            self.problems += [f"{sentence}: correct either, or order it again" for sentence in sentences]
+        else:
+            advice = "ask the partner whether another party ends TLS for it (BP EB005)"
+            self.warnings += [f"{sentence}: {advice}" for sentence in sentences]
+
+    def _judge_issuers(self) -> None:
+        for issuer in self.chain.issuers:
+            name = f"{self.file}: issuer '{facts.subject(issuer)}'"
+            self.problems += (*rules.is_valid_now(name, issuer), *rules.may_issue(name, issuer))
+            if issuer != self.chain.root:  # nobody rests on a root's own signature
+                self.problems += rules.is_strong(name, issuer)
+        if self.chain.added:
+            names = ", ".join(f"'{facts.subject(one)}'" for one in self.chain.added)
+            self.notes.append(f"{self.file} lacks {names}, with which connection_trust.folder completed the chain")
+
+    def _judge_trust(self, anchors: Anchors | None) -> None:
+        if anchors is None:
+            where = "connection_trust is not set" if self.wanted else "no inventory says which roots to trust"
+            if facts.is_self_signed(self.leaf):
+                self.problems.append(self._unfounded())
+            top = self.chain.certificates[-1]
+            self.notes.append(
+                f"{self.file} was not followed to a trusted root, because {where}; as given the chain ends in "
+                f"'{facts.subject(top)}', issued by '{facts.issuer(top)}'"
+            )
+            return
+        self.warnings += anchors.problems
+        if self.chain.root is None:
+            self.problems.append(self._unfounded())
+
+    def _unfounded(self) -> str:
+        """Why the chain ends in no trusted root."""
+        last = self.chain.certificates[-1]
+        if facts.is_self_signed(self.leaf):
+            return f"{self.file} is self-signed, so nobody stands behind it (BEV PKI005): order one of PKIoverheid"
+        root = next((one for one in self.delivered if one != last and facts.signed_by(last, one)), None)
+        if root:
+            return (
+                f"{self.file} ends in root '{facts.subject(root)}' (SHA-256 {facts.fingerprint(root)}), which is none "
+                "of connection_trust.roots: order from a PKIoverheid private root that is listed there (BEV PKI005)"
+            )
+        return (
+            f"{self.file} has an incomplete chain: '{facts.issuer(last)}', which issued '{facts.subject(last)}', was "
+            "not delivered and is not in connection_trust: add the provider's intermediate certificates, or, if it is "
+            "a root that you trust, list it there"
         )
-        tests = list(rules.is_for_real(file, leaf, str(wanted.environment), advice))
-        found.problems += tests or rules.is_of_allowed_type(file, leaf)
-    if wanted.cpa_end and leaf.not_valid_after_utc < wanted.cpa_end:
-        found.warnings.append(
-            f"{file} ends on {leaf.not_valid_after_utc:%Y-%m-%d}, before connection_cpa.end, {wanted.cpa_end:%Y-%m-%d} "
-            "(BP EB009): end the CPA no later"
-        )
-    if wanted.present and wanted.party is Party.ORGANISATION:
-        found.warnings += _renewal(file, leaf, wanted.present)
-    found.notes += [
-        f"{file} was not compared with the {what}, which the inventory does not say" for what in wanted.unknown
-    ]
+
+    def _judge_revocations(self) -> None:
+        for one in self.revocations:
+            name = f"{self.file}: '{facts.subject(one.certificate)}'"
+            if one.standing is Standing.REVOKED:
+                self.problems.append(f"{name} was revoked {one.reason} (BEV PKI003): order a new one with a new key")
+            elif one.standing is Standing.NOT_CHECKED:
+                self.notes.append(f"{name} was not checked for revocation, because {one.reason}")
+        if not self.chain.root:
+            name = f"{self.file}: '{facts.subject(self.chain.certificates[-1])}'"
+            self.notes.append(f"{name} was not checked for revocation, because its issuer's certificate is not known")
+
+    def _judge_key(self) -> None:
+        if self.keys:
+            mine = facts.public_key(self.leaf)
+            key = next((key for key in self.keys if key.public == mine), self.keys[0])
+            self.problems += rules.belongs_to_key(self.file, self.leaf, key.public, key.name)
+            self.problems += rules.has_what_was_ordered(self.file, self.leaf, key.ordered, key.name)
+        elif not self.wanted or self.wanted.party is Party.ORGANISATION:
+            self.notes.append(f"{self.file} was not compared with a key: name the key or the request with --key")
 
 
 def _renewal(file: str, leaf: x509.Certificate, present: Path) -> Iterator[str]:
@@ -146,81 +218,3 @@ def _renewal(file: str, leaf: x509.Certificate, present: Path) -> Iterator[str]:
         yield from rules.renews_key(file, leaf, facts.read_leaf(present), f"'{present}'")
     except (OSError, ValueError):
         return  # there is none yet
-
-
-def _judge_chain(
-    found: _Findings,
-    file: str,
-    chain: Chain,
-    wanted: Demands | None,
-    delivered: Sequence[x509.Certificate],
-) -> None:
-    for issuer in chain.issuers:
-        name = f"{file}: issuer '{facts.subject(issuer)}'"
-        found.problems += (*rules.is_valid_now(name, issuer), *rules.is_strong(name, issuer))
-        if not facts.is_authority(issuer):
-            found.problems.append(
-                f"{name} is no authority, so it may issue nothing: ask the provider for the right chain"
-            )
-    if chain.added:
-        names = ", ".join(f"'{facts.subject(one)}'" for one in chain.added)
-        found.notes.append(f"{file} lacks {names}, which connection_trust.folder has: the chain was completed with it")
-    anchors = wanted.anchors if wanted else None
-    if anchors is None:
-        where = "connection_trust is not set" if wanted else "no inventory says which roots to trust"
-        if facts.is_self_signed(chain.leaf):
-            found.problems.append(_unfounded(file, chain, delivered))
-        top = chain.certificates[-1]
-        found.notes.append(
-            f"{file} was not followed to a trusted root, because {where}; as given the chain ends in "
-            f"'{facts.subject(top)}', issued by '{facts.issuer(top)}'"
-        )
-        return
-    found.warnings += anchors.problems
-    if chain.root is None:
-        found.problems.append(_unfounded(file, chain, delivered))
-
-
-def _unfounded(file: str, chain: Chain, delivered: Sequence[x509.Certificate]) -> str:
-    """Why the chain ends in no trusted root."""
-    last = chain.certificates[-1]
-    if facts.is_self_signed(last) and last == chain.leaf:
-        return f"{file} is self-signed, so nobody stands behind it (BEV PKI005): order one of PKIoverheid"
-    root = next((one for one in delivered if one != last and facts.signed_by(last, one)), None)
-    if root:
-        return (
-            f"{file} ends in root '{facts.subject(root)}' (SHA-256 {facts.fingerprint(root)}), which is none of "
-            "connection_trust.roots: order from a PKIoverheid private root that is listed there (BEV PKI005)"
-        )
-    return (
-        f"{file} has an incomplete chain: '{facts.issuer(last)}', which issued '{facts.subject(last)}', was not "
-        "delivered and is not in connection_trust: add the provider's intermediate certificates, or, if it is a root "
-        "that you trust, list it there"
-    )
-
-
-def _judge_revocations(found: _Findings, file: str, chain: Chain, revocations: Sequence[Revocation]) -> None:
-    for one in revocations:
-        name = f"{file}: '{facts.subject(one.certificate)}'"
-        if one.standing is Standing.REVOKED:
-            found.problems.append(f"{name} was revoked {one.reason} (BEV PKI003): order a new one with a new key")
-        elif one.standing is Standing.NOT_CHECKED:
-            found.notes.append(f"{name} was not checked for revocation, because {one.reason}")
-    if not chain.root:
-        name = f"{file}: '{facts.subject(chain.certificates[-1])}'"
-        found.notes.append(f"{name} was not checked for revocation, because its issuer's certificate is not known")
-
-
-def _judge_key(
-    found: _Findings, file: str, leaf: x509.Certificate, wanted: Demands | None, keys: Sequence[Key]
-) -> None:
-    if keys:
-        mine = facts.public_key(leaf)
-        key = next((key for key in keys if key.public == mine), keys[0])
-        found.problems += rules.belongs_to_key(file, leaf, key.public, key.name)
-    elif not wanted or wanted.party is Party.ORGANISATION:
-        found.notes.append(f"{file} was not compared with a key: name the key or the request with --key")
-
-
-def _own_keys(content: Content) -> list[Key]:
-    return [Key(public_bytes(key), f"the key in '{content.path}'") for key in content.keys]

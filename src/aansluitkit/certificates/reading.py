@@ -26,12 +26,15 @@ from cryptography.hazmat.primitives.serialization import (
     pkcs12,
 )
 
+from aansluitkit.certificates import facts
 from aansluitkit.errors import KitError
 
 LARGEST_FILE = 1024 * 1024  # bytes; a chain has some thousands
 VAULT_HEADER = b"$ANSIBLE_VAULT;"
 _BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
 _WIDE = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}  # as Windows saves a text
+_JAVA = (b"\xfe\xed\xfe\xed", b"\xce\xce\xce\xce")  # JKS and JCEKS
+_UNREADABLE = (ValueError, UnsupportedAlgorithm, x509.InvalidVersion)
 _PLEASE = "give what the provider returned, as PEM, DER, PKCS#7 (.p7b, .p7c) or PKCS#12 (.p12, .pfx)"
 
 Passphrase = Callable[[Path], bytes | None]  # asked only when a file needs one; None: there is none
@@ -89,6 +92,10 @@ def read_content(path: Path, content: bytes, passphrase: Passphrase = no_passphr
             f"{path} is encrypted with Ansible Vault, which is read by the playbooks alone: name the request.csr that "
             "lies beside it, which has the same public key"
         )
+    if content.startswith(_JAVA):
+        raise KitError(
+            f"{path} is a Java keystore: convert it with keytool -importkeystore -deststoretype PKCS12, and give that"
+        )
     text = next(
         (content.decode(name, "replace").encode() for mark, name in _WIDE.items() if content[:3].startswith(mark)),
         content,
@@ -119,10 +126,10 @@ def _of_pem(path: Path, text: bytes, passphrase: Passphrase) -> Iterator[Item]:
             elif label.endswith("CERTIFICATE REQUEST"):
                 yield x509.load_pem_x509_csr(block)
             elif label.endswith("CERTIFICATE"):
-                yield x509.load_der_x509_certificate(_body(match[0]))
+                yield facts.parsed(x509.load_der_x509_certificate(_body(match[0])))
             elif label in {"PKCS7", "CMS"}:
-                yield from pkcs7.load_der_pkcs7_certificates(_body(match[0]))
-        except (ValueError, UnsupportedAlgorithm) as error:
+                yield from map(facts.parsed, pkcs7.load_der_pkcs7_certificates(_body(match[0])))
+        except _UNREADABLE as error:
             raise KitError(f"{path} holds a {label} that can't be read ({_short(error)}): {_PLEASE}") from error
 
 
@@ -147,15 +154,15 @@ def _of_der(path: Path, content: bytes, passphrase: Passphrase) -> Iterator[Item
         yield from _of_pkcs12(path, der, passphrase)
         return
     readers: tuple[Callable[[bytes], list[Item]], ...] = (
-        lambda data: [x509.load_der_x509_certificate(data)],
-        lambda data: list(pkcs7.load_der_pkcs7_certificates(data)),
+        lambda data: [facts.parsed(x509.load_der_x509_certificate(data))],
+        lambda data: list(map(facts.parsed, pkcs7.load_der_pkcs7_certificates(data))),
         lambda data: [x509.load_der_x509_csr(data)],
         lambda data: [_private_key(path, data, load_der_private_key, passphrase)],
     )
     for read in readers:
         try:
             yield from read(der)
-        except (ValueError, UnsupportedAlgorithm):
+        except _UNREADABLE:
             continue
         else:
             return
@@ -189,10 +196,17 @@ def _of_pkcs12(path: Path, der: bytes, passphrase: Passphrase) -> Iterator[Item]
             ) from error
         if store.key:
             yield store.key
-        yield from (entry.certificate for entry in (store.cert, *store.additional_certs) if entry)
+        yield from _stored(path, store)
         return
     what = "needs a passphrase, and none was given" if secret is None else "does not open with the passphrase given"
     raise KitError(f"{path} {what}, or is damaged: give the passphrase that the provider sent with it")
+
+
+def _stored(path: Path, store: pkcs12.PKCS12KeyAndCertificates) -> list[x509.Certificate]:
+    try:
+        return [facts.parsed(entry.certificate) for entry in (store.cert, *store.additional_certs) if entry]
+    except ValueError as error:
+        raise KitError(f"{path} holds a certificate that can't be read ({_short(error)}): {_PLEASE}") from error
 
 
 def _attempts(path: Path, passphrase: Passphrase) -> Iterator[bytes | None]:
@@ -226,20 +240,39 @@ def public_bytes(holder: PrivateKeyTypes | x509.CertificateSigningRequest | x509
     return holder.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
-def read_public_key(path: Path, passphrase: Passphrase = no_passphrase) -> bytes:
-    """The public key that belongs to the private key, request or public key in ``path``.
+@dataclass(frozen=True)
+class Key:
+    """The public half of what a certificate was ordered with, how a sentence names it, and the names in the order."""
+
+    public: bytes
+    name: str
+    ordered: tuple[str, ...] = ()
+
+
+def read_key(path: Path, passphrase: Passphrase = no_passphrase) -> Key:
+    """What the private key, request or public key in ``path`` tells.
 
     Raises:
         KitError: when it holds none, or can't be read.
     """
-    content = read_bytes(path)
+    content, name = read_bytes(path), f"'{path}'"
     for load in (load_pem_public_key, load_der_public_key):
         try:
-            return load(content).public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+            return Key(load(content).public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo), name)
         except (ValueError, UnsupportedAlgorithm):
             continue
     found = read_content(path, content, passphrase)
-    holders = (*found.keys, *found.requests)
-    if not holders:
+    if found.requests:
+        return Key(public_bytes(found.requests[0]), name, names_ordered(found.requests[0]))
+    if not found.keys:
         raise KitError(f"{path} holds no key: name the private key, or the request that it was ordered with")
-    return public_bytes(holders[0])
+    return Key(public_bytes(found.keys[0]), name)
+
+
+def names_ordered(request: x509.CertificateSigningRequest) -> tuple[str, ...]:
+    """The host names that ``request`` asks for, in small letters."""
+    try:
+        names = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+        return ()
+    return tuple(name.lower() for name in names.get_values_for_type(x509.DNSName))

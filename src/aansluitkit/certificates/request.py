@@ -21,6 +21,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from aansluitkit.certificates import facts
 from aansluitkit.certificates.pkioverheid import CertificateType, Generation, server_type
+from aansluitkit.certificates.reading import names_ordered
 from aansluitkit.certificates.rules import SHORTEST_RSA
 from aansluitkit.connection import Connection, Kind, examine, refuse_deployment
 from aansluitkit.connection.identifiers import check_fqdn
@@ -190,9 +191,8 @@ Said = tuple[x509.Name, tuple[str, ...], str]  # subject, names, hash
 
 
 def _said(request: x509.CertificateSigningRequest) -> Said:
-    names = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     found = request.signature_hash_algorithm
-    return request.subject, tuple(names.get_values_for_type(x509.DNSName)), found.name if found else ""
+    return request.subject, names_ordered(request), found.name if found else ""
 
 
 def _words(said: Said) -> str:

@@ -6,11 +6,10 @@ certificate. Which rules hold where is decided by whoever asks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
@@ -59,6 +58,12 @@ def covers_name(file: str, certificate: x509.Certificate, name: str, variable: s
         )
 
 
+def has_a_name(file: str, certificate: x509.Certificate) -> Sentences:
+    """A server is known by subjectAltName alone (RFC 6125 section 6.4.4)."""
+    if not facts.dns_names(certificate):
+        yield f"{file} has no host name in subjectAltName, where alone TLS looks: order one with the endpoint's name"
+
+
 def serves_both_ways(file: str, certificate: x509.Certificate) -> Sentences:
     """A party that calls and is called needs client and server authentication (PKIoverheid PoR part 3h; G4)."""
     usages = facts.extended_usages(certificate)
@@ -83,13 +88,15 @@ def is_no_authority(file: str, certificate: x509.Certificate) -> Sentences:
         yield f"{file} is an authority's certificate, '{facts.subject(certificate)}': give the one it issued to you"
 
 
+def may_issue(file: str, certificate: x509.Certificate) -> Sentences:
+    """What stands above a leaf is an authority (RFC 5280 section 4.2.1.9)."""
+    if not facts.is_authority(certificate):
+        yield f"{file} is no authority, so it may issue nothing: ask the provider for the right chain"
+
+
 def is_strong(file: str, certificate: x509.Certificate) -> Sentences:
     """No key or hash that NCSC calls insufficient (TLS guideline 2025-05; BEV TLSCIPH001)."""
-    try:
-        key = certificate.public_key()
-    except (UnsupportedAlgorithm, ValueError):
-        yield f"{file} has a key of a kind that is not known here: order one with RSA {SHORTEST_RSA} bits"
-        return
+    key = certificate.public_key()
     short = (isinstance(key, rsa.RSAPublicKey) and key.key_size < INSUFFICIENT_RSA) or (
         isinstance(key, ec.EllipticCurvePublicKey) and key.key_size < SMALLEST_CURVE
     )
@@ -107,10 +114,7 @@ def is_strong(file: str, certificate: x509.Certificate) -> Sentences:
 
 def is_long_enough(file: str, certificate: x509.Certificate) -> Sentences:
     """RSA keys below 3072 bits are being phased out (NCSC TLS guideline 2025-05; BEV TLSCIPH001)."""
-    try:
-        key = certificate.public_key()
-    except (UnsupportedAlgorithm, ValueError):
-        return  # is_strong says so
+    key = certificate.public_key()
     if isinstance(key, rsa.RSAPublicKey) and key.key_size < SHORTEST_RSA:
         yield (
             f"{file} has an RSA key of {key.key_size} bits; below {SHORTEST_RSA} is being phased out (NCSC 2025-05): "
@@ -144,6 +148,13 @@ def belongs_to_key(file: str, certificate: x509.Certificate, public: bytes, key_
         )
 
 
+def has_what_was_ordered(file: str, certificate: x509.Certificate, names: Sequence[str], request: str) -> Sentences:
+    """Every name that was ordered is in the certificate, since none can be added afterwards (seed 3.3.8)."""
+    missing = [name for name in names if name not in facts.dns_names(certificate)]
+    if missing:
+        yield f"{file} lacks {', '.join(missing)}, which {request} asks for: have the provider issue it again"
+
+
 def renews_key(file: str, certificate: x509.Certificate, present: x509.Certificate, present_file: str) -> Sentences:
     """Every renewal has a key of its own (CERT ch. 7)."""
     if certificate != present and facts.public_key(certificate) == facts.public_key(present):
@@ -162,3 +173,10 @@ def lasts(file: str, certificate: x509.Certificate, days: int) -> Sentences:
     left = (certificate.not_valid_after_utc - datetime.now(UTC)).days
     if 0 <= left <= days:
         yield f"{file} ends in {left} days, on {certificate.not_valid_after_utc:%Y-%m-%d}: order the next one now"
+
+
+def outlives(file: str, certificate: x509.Certificate, end: datetime, variable: str) -> Sentences:
+    """The CPA names the certificate, so it ends no later (BP EB009)."""
+    until = certificate.not_valid_after_utc
+    if until < end:
+        yield f"{file} ends on {until:%Y-%m-%d}, before {variable}, {end:%Y-%m-%d} (BP EB009): end the CPA no later"

@@ -18,9 +18,13 @@ ENDINGS = frozenset({".pem", ".crt", ".cer", ".der", ".p7b", ".p7c"})
 
 @dataclass(frozen=True)
 class Anchors:
-    """What can be built upon; ``problems`` has a sentence for each root that is missing or another."""
+    """What can be built upon; ``problems`` has a sentence for each root that is missing or another.
+
+    ``unlisted`` are roots that lie in the folder and are not trusted, or not any more.
+    """
 
     roots: tuple[x509.Certificate, ...] = ()
+    unlisted: tuple[x509.Certificate, ...] = ()
     intermediates: tuple[x509.Certificate, ...] = ()
     problems: tuple[str, ...] = ()
 
@@ -28,8 +32,9 @@ class Anchors:
 def read_anchors(trust: Trust) -> Anchors:
     """The configured roots of ``trust`` as its folder has them, each verified against its fingerprint."""
     problems: list[str] = []
+    folder = trust.folder.resolve()  # many inventories share one
     authorities: list[tuple[Path, x509.Certificate]] = []
-    for path in certificate_files(trust.folder):
+    for path in certificate_files(folder):
         try:
             authorities += [(path, one) for one in read_file(path).certificates]
         except KitError as error:
@@ -40,9 +45,10 @@ def read_anchors(trust: Trust) -> Anchors:
         if found:
             roots.append(found)
         else:
-            problems.append(_missing(trust.folder, name, wanted, authorities))
+            problems.append(_missing(folder, name, wanted, authorities))
+    unlisted = tuple(one for _, one in authorities if facts.is_self_signed(one) and one not in roots)
     intermediates = tuple(one for _, one in authorities if not facts.is_self_signed(one))
-    return Anchors(tuple(roots), intermediates, tuple(problems))
+    return Anchors(tuple(roots), unlisted, intermediates, tuple(problems))
 
 
 def _missing(folder: Path, name: str, wanted: TrustedRoot, authorities: list[tuple[Path, x509.Certificate]]) -> str:

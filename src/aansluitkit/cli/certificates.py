@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from aansluitkit.cli.app import Inventories, JsonFile, app, bar, console, examples, write_json
+from aansluitkit.cli.app import Inventories, JsonFile, UsageError, app, bar, console, examples, write_json
 from aansluitkit.errors import KitError
 
 if TYPE_CHECKING:
@@ -36,6 +36,9 @@ def certificate(
     inventory: Annotated[
         Path | None, typer.Option(help="Inventory that the certificate is for, ours or the partner's.")
     ] = None,
+    partner: Annotated[
+        bool, typer.Option("--partner", help="It is the partner's, whatever number it bears; else the number tells.")
+    ] = False,
     key: Annotated[
         Path | None, typer.Option(help="Private key, or the request that the certificate was ordered with.")
     ] = None,
@@ -51,13 +54,17 @@ def certificate(
     with a certificate. Warnings and what could not be checked do not count.
     """
     from aansluitkit.certificates import revocation  # noqa: PLC0415
-    from aansluitkit.certificates.demands import demands_of  # noqa: PLC0415
-    from aansluitkit.certificates.intake import Key, examine_contents  # noqa: PLC0415
-    from aansluitkit.certificates.reading import read_public_key  # noqa: PLC0415
+    from aansluitkit.certificates.demands import Party, demands_of  # noqa: PLC0415
+    from aansluitkit.certificates.intake import examine_contents  # noqa: PLC0415
+    from aansluitkit.certificates.reading import read_key  # noqa: PLC0415
 
     passphrase = _passphrase(passphrase_file)
     demands = demands_of(inventory) if inventory else None
-    belonging = [Key(read_public_key(key, passphrase), f"'{key}'")] if key else []
+    if partner:
+        if demands is None:
+            raise UsageError("--partner: say of which inventory, with --inventory")
+        demands = dict.fromkeys(Party, demands[Party.PARTNER])
+    belonging = [read_key(key, passphrase)] if key else []
     contents, unreadable = _read(files, passphrase)
     fetch = revocation.offline if offline else revocation.fetcher()
     examined = examine_contents(contents, fetch, demands, belonging)
@@ -196,9 +203,9 @@ def expiry(
 ) -> None:
     """Tell what ends when: certificates of both sides and their issuers, CPAs and CRLs; soonest first, a line each.
 
-    Told apart are what has expired, and what ends within 14, 30 and 60 days; a CRL counts in its last day. What many
-    connections rest on is one line. Status 1: something has expired or ends within 14 days, or an inventory can't be
-    read. What is not filled in yet is told, and does not count.
+    Told apart are what has expired, and what ends within 14, 30 and 60 days; of a CRL only whether it has expired. What
+    many connections rest on is one line. Status 1: something has expired or ends within 14 days, or an inventory can't
+    be read. What is not filled in yet is told, and does not count.
     """
     from aansluitkit.certificates.expiry import Level, watch  # noqa: PLC0415
     from aansluitkit.certificates.revocation import fetcher  # noqa: PLC0415

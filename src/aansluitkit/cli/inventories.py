@@ -63,9 +63,14 @@ def _plain(entry: Entry) -> dict[str, Any]:
 
 
 def _show(entries: list[Entry], target: Console) -> None:
+    told = set()  # what stands in a file that many link is said once
     for entry in entries:
         for style, kind in (("red", "problems"), ("yellow", "blanks"), ("yellow", "warnings")):
             for problem in getattr(entry, kind):
+                place = (Path(problem.file).resolve(), problem.line, problem.variable, problem.message)
+                if place in told:
+                    continue
+                told.add(place)
                 target.print(f"[{style}]{kind[:-1]}[/] {escape(str(problem))}", soft_wrap=True)
     table = Table("customer", "environment", "result", "problems", "blanks", box=None, pad_edge=False)
     for entry in entries:
@@ -236,6 +241,8 @@ def _change(
             return NewAddress(IPv4Network(old), IPv4Network(fresh), on)
         return NewEndpoint(accept_endpoint(str(endpoint)), on)
     except ValueError as error:
+        if address and ":" in address:
+            raise UsageError(f"--address {address}: IPv6 is not supported: write OLD=NEW of IPv4") from error
         if address:
             raise UsageError(f"--address {address}: {error}: write OLD=NEW, such as 10.1.2.3=10.1.2.9") from error
         raise UsageError(f"--endpoint: {error}") from error

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from aansluitkit.connection.yamlfile import is_vaulted
-from aansluitkit.errors import InventoryError, Problem
+from aansluitkit.errors import InventoryError, KitError, Problem
 
 Hosts = dict[str, dict[str, Any]]
 
@@ -19,6 +20,7 @@ def hosts_by_ansible(hosts_file: Path, prefix: str) -> tuple[dict[str, tuple[str
 
     Raises:
         InventoryError: when Ansible can't read the inventory.
+        KitError: when Ansible can't read its own settings.
     """
     groups, hosts = {}, {}
     problems: dict[str, Problem] = {}
@@ -45,10 +47,16 @@ def host_variables(inventory: Path, prefix: str) -> Hosts:
 def _hosts(hosts_file: Path, prefix: str) -> Iterator[tuple[str, tuple[str, ...], dict[str, Any], dict[str, str]]]:
     """Name, groups, variables of each host, and the variables that can't be filled in, each with why."""
     from ansible.errors import AnsibleError  # noqa: PLC0415 - the adapter's hosts have no Ansible
-    from ansible.inventory.manager import InventoryManager  # noqa: PLC0415
-    from ansible.parsing.dataloader import DataLoader  # noqa: PLC0415
-    from ansible.template import Templar  # noqa: PLC0415
-    from ansible.vars.manager import VariableManager  # noqa: PLC0415
+
+    try:
+        from ansible.inventory.manager import InventoryManager  # noqa: PLC0415
+        from ansible.parsing.dataloader import DataLoader  # noqa: PLC0415
+        from ansible.template import Templar  # noqa: PLC0415
+        from ansible.vars.manager import VariableManager  # noqa: PLC0415
+    except AnsibleError as error:  # Ansible reads its settings when it is imported
+        raise KitError(
+            f"ANSIBLE_CONFIG {os.environ.get('ANSIBLE_CONFIG')}: {_one_line(error)}: mend it or unset it"
+        ) from error
 
     class _Loader(DataLoader):  # type: ignore[misc]
         """Passes over the files that Vault encrypted whole: no password is needed to judge an inventory."""

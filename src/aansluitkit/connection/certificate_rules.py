@@ -8,6 +8,7 @@ chain ends in a trusted root is judged when a certificate is taken in, and on th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography import x509
@@ -159,6 +160,13 @@ def keys_are_long_enough(connection: Connection) -> Iterator[Finding]:
     yield from _each(expected.is_long_enough, connection)
 
 
+def trusted_roots_have_not_ended(connection: Connection) -> Iterator[Finding]:
+    """A root that has ended carries nothing any more (CERT ch. 2: G1 ends in November 2028)."""
+    for name, root in (connection.trust.roots if connection.trust else {}).items():
+        if root.ends and root.ends < datetime.now(UTC).date():
+            yield f"trust.roots.{name}.ends", f"'{root.name}' ended on {root.ends}: take it out of connection_trust"
+
+
 RULES: tuple[Rule, ...] = (
     certificate_files_are_there,
     serial_number_is_the_oin,
@@ -169,7 +177,7 @@ RULES: tuple[Rule, ...] = (
     cpa_ends_with_certificates,
 )
 OF_CHAIN: tuple[Rule, ...] = (test_certificates_stay_out,)  # where test certificates are no matter of course
-WARNINGS: tuple[Rule, ...] = (partner_serial_number_is_its_oin, keys_are_long_enough)
+WARNINGS: tuple[Rule, ...] = (partner_serial_number_is_its_oin, keys_are_long_enough, trusted_roots_have_not_ended)
 
 
 def rules_of(connection: Connection) -> tuple[Rule, ...]:

@@ -23,6 +23,7 @@ OIN_PREFIXES = {
     "00000010": "TRR-BD",
     TEST_PREFIX: "test",
 }
+LONGEST_SHOWN = 60  # characters of a value that is refused
 _LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
 
 
@@ -81,6 +82,12 @@ def doubt_oin(value: str) -> str | None:
     return None
 
 
+def shown(value: str) -> str:
+    """``value`` as a sentence quotes it: on one line, and no longer than people read."""
+    text = "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in value[: LONGEST_SHOWN + 1])
+    return text if len(value) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 3]}..."
+
+
 def check_fqdn(value: str) -> str:
     """Return ``value`` in lower case when it is a fully qualified host name (RFC 1123 section 2.1).
 
@@ -91,7 +98,9 @@ def check_fqdn(value: str) -> str:
     name = value.lower().rstrip(".")
     labels = name.split(".")
     if len(labels) < 2 or len(name) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
-        raise ValueError(f"'{value}' is not a fully qualified domain name: write it whole, such as ebms.organisatie.nl")
+        raise ValueError(
+            f"'{shown(value)}' is not a fully qualified domain name: write it whole, such as ebms.organisatie.nl"
+        )
     if labels[-1].isdigit():
         raise ValueError(f"'{value}' is an address; the certificate names a host: write the host's name")
     return name

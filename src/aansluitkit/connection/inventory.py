@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from aansluitkit.connection import certificate_rules, inventory_rules, rules
 from aansluitkit.connection.environments import Neighbour, same_environment, shared_things
+from aansluitkit.connection.identifiers import shown
 from aansluitkit.connection.inventory_rules import (
     BLANK,
     HOST_ADDRESSES,
@@ -26,7 +27,6 @@ from aansluitkit.connection.partial import Unknown, partial_connection
 from aansluitkit.connection.places import Places
 from aansluitkit.errors import InventoryError, Problem
 
-LONGEST_SHOWN = 60  # characters of a value that is refused
 # What to do about the kinds of error that pydantic names for programmers.
 ADVICE = {
     "string_type": "a text is expected: put it between quotes",
@@ -34,8 +34,8 @@ ADVICE = {
     "dict_type": "a mapping is expected: write 'name: value' lines",
     "model_type": "a mapping is expected: write 'name: value' lines",
     "model_attributes_type": "a mapping is expected: write 'name: value' lines",
-    "too_short": "it holds too little, at least 1 is expected: add what is missing",
-    "ip_v4_address": "an IPv4 address is expected: write it as 10.1.2.3",
+    "too_short": "it holds too little, at least {min_length} is expected: add what is missing",
+    "ip_v4_address": "an IPv4 address is expected, and IPv6 is not supported: write it as 10.1.2.3",
     "bool_type": "a boolean is expected: write true or false",
     "int_type": "a whole number is expected: write digits without quotes",
     "timezone_aware": "a moment with timezone is expected: end it with Z for UTC",
@@ -62,7 +62,14 @@ class Examination:
 
 def find_inventories(root: Path) -> list[Path]:
     """Every inventory below ``root``, sorted: a folder with hosts.yml. ``root`` itself may be one."""
-    return sorted(Path(folder) for folder, folders, files in os.walk(root) if INVENTORY_FILE in (*folders, *files))
+    walk = os.walk(root, onerror=_refuse_to_skip)
+    return sorted(Path(folder) for folder, folders, files in walk if INVENTORY_FILE in (*folders, *files))
+
+
+def _refuse_to_skip(error: OSError) -> None:
+    if error.filename and Path(error.filename).is_dir():
+        message = f"can't be read: {str(error.strerror).lower()}: mend that, or name the inventories that are meant"
+        raise InventoryError([Problem(str(error.filename), "folder", message)]) from error
 
 
 def load_connection(inventory: Path) -> Connection:
@@ -167,7 +174,7 @@ class _Judgement:
         into += [self.places.problem(path, message, name) for path, message in _found(rule, connection)]
 
     def _judge_secrets(self) -> None:
-        if self.connection.__dict__.get("environment") is not Environment.LAB:
+        if self.connection.__dict__.get("environment", Environment.LAB) is not Environment.LAB:
             rule = secrets_are_encrypted
             self.problems += [self.places.problem(path, text, rule.__name__) for path, text in rule(self.inventory)]
 
@@ -245,10 +252,10 @@ def _model_problem(detail: Any, places: Places) -> Problem:
     elif kind == "value_error":
         message = message.removeprefix("Value error, ")
     else:
-        shown = str(detail["input"])
-        shown = shown if len(shown) <= LONGEST_SHOWN else f"{shown[: LONGEST_SHOWN - 3]}..."
-        advice = ADVICE.get(kind) or f"{message[0].lower()}{message[1:]}: correct it"
-        message = f"'{shown}' is not accepted: {advice}"
+        advice = (
+            ADVICE.get(kind, "").format(**detail.get("ctx", {})) or f"{message[0].lower()}{message[1:]}: correct it"
+        )
+        message = f"'{shown(str(detail['input']))}' is not accepted: {advice}"
     return places.problem(path, message, kind)
 
 

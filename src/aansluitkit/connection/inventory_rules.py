@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from aansluitkit.connection.loading import PREFIX, SECRET_PREFIX, Inventory
+from aansluitkit.connection.loading import INVENTORY_FILE, PREFIX, SECRET_PREFIX, Inventory
 from aansluitkit.connection.model import Component, Connection
 from aansluitkit.connection.yamlfile import Vaulted
 
@@ -19,6 +19,8 @@ _LOOKUP = re.compile(r"\b(?:lookup|query|q)\s*\(\s*['\"]([A-Za-z0-9_.]+)")
 _CLEAR = {"file", "password", "template", "ini", "csvfile", "unvault", "vars", "lines", "pipe"}
 _NAMES = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
 _TEMPLATE = ("{{", "{%")
+# Endings that Ansible passes over in a folder (INVENTORY_IGNORE_EXTS).
+_NO_SOURCES = (".pyc", ".pyo", ".swp", ".bak", "~", ".rpm", ".md", ".txt", ".rst", ".orig", ".cfg", ".retry")
 
 Found = Iterator[tuple[str, str]]  # variable and sentence
 
@@ -64,6 +66,25 @@ def groups_are_components(inventory: Inventory) -> Found:
             yield (
                 f"group {group}",
                 f"is no component; the nearest is '{near}', known are {', '.join(components)}: correct it",
+            )
+
+
+def hosts_are_no_groups(inventory: Inventory) -> Found:
+    """Ansible's patterns can't tell a host and a group of one name apart."""
+    groups = {"all", "ungrouped", *(name for names in inventory.groups.values() for name in names)}
+    for name in sorted(groups.intersection(inventory.hosts)):
+        yield f"hosts.{name}", f"host '{name}' has the name of a group, so Ansible can't tell them apart: rename it"
+
+
+def hosts_have_one_source(inventory: Inventory) -> Found:
+    """Ansible takes hosts from every file beside hosts.yml, and runs those that are programs."""
+    for path in sorted(inventory.folder.iterdir()):
+        passed_over = path.name.startswith(".") or path.name.endswith(_NO_SOURCES)
+        if path.is_file() and path.name != INVENTORY_FILE and not passed_over:
+            yield (
+                path.name,
+                f"stands beside {INVENTORY_FILE}, so Ansible takes hosts from it too: name them in {INVENTORY_FILE}, "
+                "and move this file into a folder",
             )
 
 
@@ -140,7 +161,9 @@ def blank_paths(value: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 
 RULES = (
+    hosts_have_one_source,
     host_variables_are_known,
+    hosts_are_no_groups,
     groups_are_components,
     vaulted_connection_variables,
 )

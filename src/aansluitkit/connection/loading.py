@@ -27,6 +27,7 @@ _EXTENSIONS = ("", ".yml", ".yaml", ".json")
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _EXPRESSION = re.compile(rf"\{{\{{\s*({_NAME}(?:\.{_NAME})*)\s*\}}\}}")
 _MARKS = ("{{", "{%", "{#")
+_RANGE = re.compile(r"\[(\d+):(\d+)")
 _PATTERN = re.compile(r"[\[\]:,]")  # in a host's name: a range or a port
 
 
@@ -183,6 +184,11 @@ class _HostsFile:
         if content is not None and not isinstance(content, dict):
             self._refuse(name, f"is {kind(content)}; a host has variables, one 'name: value' a line, or nothing")
             return
+        backwards = next((found for found in _RANGE.finditer(name) if int(found[1]) > int(found[2])), None)
+        if backwards:
+            self._refuse(
+                name, f"holds {backwards[0]}], a range of no host at all, for it runs backwards: turn it round"
+            )
         if name not in group.hosts:
             group.hosts.append(name)
         self.hosts.setdefault(name, {}).update(content or {})
@@ -228,7 +234,7 @@ def _files(folder: Path, parsed: _HostsFile) -> Iterator[tuple[str, Path]]:
     groups = sorted(parsed.groups.values(), key=lambda group: (group.depth, group.name))
     for kind_of, entities in (("group_vars", [group.name for group in groups]), ("host_vars", list(parsed.hosts))):
         place = folder / kind_of
-        there = {path.name for path in place.iterdir()} if place.is_dir() else set()
+        there = {path.name for path in _listed(place)} if place.is_dir() else set()
         for entity in entities:
             found = next((entity + extension for extension in _EXTENSIONS if entity + extension in there), None)
             if found:
@@ -240,13 +246,21 @@ def _variable_files(path: Path) -> Iterator[Path]:
     if not path.is_dir():
         yield path
         return
-    for inner in sorted(path.iterdir(), key=lambda inner: inner.name):
+    for inner in _listed(path):
         if inner.name.startswith(".") or inner.name.endswith("~") or inner.suffix not in _EXTENSIONS:
             continue
         if not inner.is_dir():
             yield inner  # a broken link too: it is refused where it is read
         elif not inner.suffix:
             yield from _variable_files(inner)
+
+
+def _listed(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir(), key=lambda inner: inner.name)
+    except OSError as error:
+        message = f"can't be read: {str(error.strerror).lower()}: mend that"
+        raise InventoryError([_problem(folder, "folder", message)]) from error
 
 
 def _merge(folder: Path, parsed: _HostsFile, scopes: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:

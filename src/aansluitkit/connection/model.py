@@ -26,10 +26,11 @@ from pydantic import (
     field_validator,
 )
 
-from aansluitkit.connection.identifiers import Fqdn, Oin, check_fqdn, check_oin
+from aansluitkit.connection.identifiers import Fqdn, Oin, check_fqdn, check_oin, shown
 from aansluitkit.connection.place import OpenStack, Place
 from aansluitkit.digikoppeling import OIN_TYPE
 
+_NO_URL = re.compile(r"[^A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]", re.ASCII)
 EXTERNAL = "external"  # the zone of the partner, and of everything that lies in no zone
 HTTP_PORT = 80  # of CRLs, which prove themselves by their signature
 HTTPS_PORT = 443  # Digikoppeling Beveiligingsstandaarden TLS005
@@ -111,6 +112,8 @@ class Component(StrEnum):
 
 
 def _check_url(value: str) -> str:
+    if _NO_URL.search(value):
+        raise ValueError(f"'{shown(value)}' holds a space or sign that no URL has (RFC 3986): write https://host/path")
     try:
         parts = urlsplit(value)
     except ValueError as error:
@@ -151,12 +154,16 @@ def _text(pattern: str, what: str) -> AfterValidator:
 
     def check(value: str) -> str:
         if compiled.fullmatch(value) is None:
-            raise ValueError(f"'{value}' is not accepted; expected is {what}: correct it")
+            raise ValueError(f"'{shown(value)}' is not accepted; expected is {what}: correct it")
         return value
 
     return AfterValidator(check)
 
 
+# A name as people write it: it goes into certificates, documents and logs.
+Title = Annotated[
+    str, _text(r"(?=.*\S)[^\x00-\x1f\x7f\u2028\u2029]{1,200}", "a name of 1 to 200 characters on one line")
+]
 Word = Annotated[str, _text(r"\S+", "a word without spaces")]
 Name = Annotated[str, _text(r"[a-z0-9][a-z0-9-]{0,62}", "a name of at most 63 small letters, digits and -")]
 Endpoint = Annotated[str, AfterValidator(_check_endpoint)]
@@ -169,11 +176,14 @@ def _check_range(value: object) -> IPv4Network:
     try:
         return IPv4Network(str(value))
     except ValueError as error:
+        if ":" in str(value):
+            raise ValueError(f"'{shown(str(value))}' is no IPv4; {NO_IPV6}, such as 10.1.2.0/28") from error
         raise ValueError(
             f"'{value}' is no IPv4 address or network ({error}): write one address, or a network such as 10.1.2.0/28"
         ) from error
 
 
+NO_IPV6 = "IPv6 is not supported: write an IPv4 address or network"
 ZoneName = Annotated[str, _text(r"[a-z][a-z0-9_-]{0,31}", "a name of at most 32 small letters, digits, _ and -")]
 # One address, which is a network of one, or a network.
 Range = Annotated[IPv4Network, BeforeValidator(_check_range)]
@@ -182,7 +192,7 @@ Range = Annotated[IPv4Network, BeforeValidator(_check_range)]
 class Contact(Model):
     """A person or desk to call."""
 
-    name: Annotated[str, Field(min_length=1)]
+    name: Title
     email: Annotated[str, _text(r"[^@\s]+@[^@\s]+\.[^@\s]+", "an e-mail address")]
     phone: Annotated[str, _text(r"[+0-9][0-9 ()-]{5,}", "a telephone number such as +31 70 000 00 00")]
 
@@ -202,7 +212,7 @@ class Contacts(Model):
 class Organisation(Model):
     """The organisation that connects: an OIN for government, an HRN for a vendor."""
 
-    name: Annotated[str, Field(min_length=1)]
+    name: Title
     oin: Oin
 
     @property
@@ -214,7 +224,7 @@ class Organisation(Model):
 class Partner(Model):
     """The other side. Its inbound and outbound addresses differ as a rule (seed 4.4.2); each is one or a network."""
 
-    name: Annotated[str, Field(min_length=1)]
+    name: Title
     # The Compliancevoorziening has a type and number of its own (urn:cv:oin); everyone else an OIN.
     party_id_type: Word = OIN_TYPE
     oin: str
@@ -267,7 +277,12 @@ class Zone(Model):
 class Host(Model):
     """A machine of the inventory: its components and its address in each zone that it stands in."""
 
-    name: Annotated[str, _text(r"[a-z0-9][a-z0-9-]{0,31}", "a name of at most 32 small letters, digits and -")]
+    name: Annotated[
+        str,
+        _text(
+            r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?", "a name of at most 32 small letters, digits and -, none at its ends"
+        ),
+    ]
     components: Annotated[tuple[Component, ...], Field(min_length=1)]
     addresses: Annotated[dict[str, IPv4Address], Field(min_length=1)]
 

@@ -6,8 +6,10 @@ that are encrypted with Ansible Vault stay encrypted.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import stat
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -70,6 +72,11 @@ def _unsafe(loader: yaml.SafeLoader, node: yaml.Node) -> Unsafe:
     raise yaml.constructor.ConstructorError(None, None, "!unsafe marks a text alone", node.start_mark)
 
 
+def _binary(loader: yaml.SafeLoader, node: yaml.Node) -> Any:
+    raise yaml.constructor.ConstructorError(None, None, "'!!binary' is no value of an inventory", node.start_mark)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:binary", _binary)
 for _tag in ("!vault", "!vault-encrypted"):
     _Loader.add_constructor(_tag, _vaulted)
 _Loader.add_constructor("!unsafe", _unsafe)
@@ -87,6 +94,8 @@ def read_yaml(path: Path) -> Any:
         status = path.stat()
     except OSError as error:
         raise _refused(path, f"can't be read: {_reason(path, error)}") from error
+    if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
+        raise _refused(path, "is neither a file nor a link to one: put the file there")
     # A change of the file within the clock's grain shows in its size or its inode.
     return _read(path, os.path.realpath(path), status.st_mtime_ns, status.st_size, status.st_ino)
 
@@ -210,6 +219,8 @@ def _line(error: yaml.MarkedYAMLError, text: str) -> int:
 
 
 def _reason(path: Path, error: OSError) -> str:
+    if error.errno == errno.ELOOP:
+        return "its links lead round in a circle: remove one"
     if path.is_symlink() and not path.exists():
         return f"it is a link to {path.readlink()}, which is not there: put the file there or remove the link"
     return f"{str(error.strerror).lower()}: mend that"

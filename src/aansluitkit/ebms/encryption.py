@@ -74,7 +74,7 @@ def encrypt(payloads: Iterable[Payload], terms: EncryptionTerms) -> tuple[Payloa
     public = certificate.public_key()
     if not isinstance(public, rsa.RSAPublicKey):
         raise SecurityFailure("//Body/Manifest", "the encryption certificate of the CPA has no RSA key")
-    algorithm, name = _allowed(terms)[0], certificate.subject.rfc4514_string()
+    algorithm, name = accepted(terms)[0], certificate.subject.rfc4514_string()
     return tuple(_encrypted(payload, public, algorithm, name) for payload in payloads)
 
 
@@ -84,10 +84,15 @@ def decrypt(payloads: Iterable[Payload], key: rsa.RSAPrivateKey, terms: Encrypti
     Raises:
         SecurityFailure: when a payload is not encrypted as the CPA says, or not for ``key``.
     """
-    return tuple(_decrypted(payload, key, _allowed(terms)) for payload in payloads)
+    return tuple(_decrypted(payload, key, accepted(terms)) for payload in payloads)
 
 
-def _allowed(terms: EncryptionTerms) -> list[str]:
+def accepted(terms: EncryptionTerms) -> list[str]:
+    """What payloads may be encrypted with; the first is what we make.
+
+    Raises:
+        SecurityFailure: when the CPA names an algorithm that is not known.
+    """
     if terms.algorithm in STALE:
         return list(AES_GCM)
     if terms.algorithm not in AES_GCM:

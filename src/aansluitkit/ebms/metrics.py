@@ -5,15 +5,17 @@ A CRL is named after its authority, which the partner's certificate shows to eve
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from prometheus_client import CollectorRegistry, Counter, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
 
+from aansluitkit.ebms.certificates import read_certificate
+from aansluitkit.ebms.cpa import Cpa, PartyId
 from aansluitkit.ebms.material import Material
-from aansluitkit.ebms.messages import Messages
+from aansluitkit.ebms.store import Store
 from aansluitkit.revocation.lists import name_of
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -22,7 +24,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 class Metrics:
     """What one node did, what it works with at the moment, and what all nodes on its database have to do."""
 
-    def __init__(self, messages: Messages, material: Callable[[], Material]) -> None:
+    def __init__(self, store: Store, material: Callable[[], Material]) -> None:
         self._registry = CollectorRegistry()
         self.requests = Counter(
             "ebms_requests", "HTTP requests of partners, by status", ["status"], registry=self._registry
@@ -30,7 +32,7 @@ class Metrics:
         self.renewals_failed = Counter(
             "ebms_renewals_failed", "Changed certificates or CRLs that could not be used", registry=self._registry
         )
-        self._registry.register(_Shared(messages, material))
+        self._registry.register(_Shared(store, material))
 
     def text(self) -> bytes:
         """Everything, in Prometheus' text format."""
@@ -40,8 +42,8 @@ class Metrics:
 class _Shared(Collector):
     """Asked of the database when Prometheus asks."""
 
-    def __init__(self, messages: Messages, material: Callable[[], Material]) -> None:
-        self._messages = messages
+    def __init__(self, store: Store, material: Callable[[], Material]) -> None:
+        self._store = store
         self._material = material
 
     def collect(self) -> Iterator[Metric]:
@@ -55,7 +57,7 @@ class _Shared(Collector):
         yield up
 
     def _of_database(self) -> list[Metric]:
-        queue, states = self._messages.queue(), self._messages.states()
+        queue, states = self._store.messages.queue(), self._store.messages.states()
         length = GaugeMetricFamily("ebms_queue_length", "Messages and signals that are still to be sent")
         length.add_metric([], queue.length)
         oldest = GaugeMetricFamily("ebms_oldest_undelivered_seconds", "Age of the oldest undelivered message")
@@ -63,7 +65,32 @@ class _Shared(Collector):
         counts = GaugeMetricFamily("ebms_messages", "Business messages that are kept, by state", labels=["state"])
         for state, number in sorted(states.items()):
             counts.add_metric([state], number)
-        return [length, oldest, counts]
+        return [length, oldest, counts, *self._of_agreements()]
+
+    def _of_agreements(self) -> Iterator[Metric]:
+        found = (self._store.agreement(identity) for identity in self._store.cpa_ids())
+        last = last_agreements(cpa for cpa in found if cpa)
+        ends = GaugeMetricFamily("ebms_cpa_ends_timestamp_seconds", "When the first party is left without a CPA")
+        expires = GaugeMetricFamily(
+            "ebms_cpa_certificate_expires_timestamp_seconds", "When the first certificate in the last CPAs expires"
+        )
+        if last:
+            ends.add_metric([], min(cpa.end for cpa in last).timestamp())
+        certificates = {held for cpa in last for party in cpa.parties for held in party.certificates.values()}
+        if certificates:
+            moments = (read_certificate(held).not_valid_after_utc for held in certificates)
+            expires.add_metric([], min(moments).timestamp())
+        yield from (ends, expires)
+
+
+def last_agreements(cpas: Iterable[Cpa]) -> list[Cpa]:
+    """Of the CPAs between the same parties the one that ends last: another that ends was replaced in time."""
+    last: dict[frozenset[PartyId], Cpa] = {}
+    for cpa in cpas:
+        between = frozenset(identification for party in cpa.parties for identification in party.ids)
+        if between not in last or cpa.end > last[between].end:
+            last[between] = cpa
+    return list(last.values())
 
 
 def _dates(material: Material) -> Iterator[Metric]:

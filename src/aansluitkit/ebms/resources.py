@@ -18,10 +18,11 @@ from pydantic import BaseModel, ValidationError
 from aansluitkit.ebms import bodies
 from aansluitkit.ebms.asking import Asking
 from aansluitkit.ebms.cpa import Cpa, read_cpa
-from aansluitkit.ebms.errors import MalformedError
+from aansluitkit.ebms.errors import MalformedError, SecurityFailure
 from aansluitkit.ebms.messages import Kept
 from aansluitkit.ebms.mime import Payload
 from aansluitkit.ebms.scenarios import Stage
+from aansluitkit.ebms.security import check_algorithms
 from aansluitkit.ebms.sending import Sending
 from aansluitkit.ebms.settings import StandInSettings
 from aansluitkit.ebms.store import CertificateMapping, Store
@@ -305,8 +306,11 @@ def _given(model: BaseModel) -> web.Response:
 def _usable(document: bytes) -> Cpa:
     try:
         cpa = read_cpa(document)
+        check_algorithms(cpa)
     except MalformedError as error:
         raise web.HTTPBadRequest(text=str(error)) from error
+    except SecurityFailure as error:
+        raise web.HTTPBadRequest(text=error.description) from error
     objection = cpa.objection(max(datetime.now(UTC), cpa.start))  # one that is to start may be loaded before
     if objection:
         raise web.HTTPInternalServerError(text=objection)

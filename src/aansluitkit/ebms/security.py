@@ -14,13 +14,27 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from aansluitkit.ebms.certificates import read_certificate
-from aansluitkit.ebms.cpa import Channel, EncryptionTerms, SignatureTerms, Terms
-from aansluitkit.ebms.encryption import decrypt, encrypt
+from aansluitkit.ebms.cpa import Channel, Cpa, EncryptionTerms, SignatureTerms, Terms
+from aansluitkit.ebms.encryption import accepted, decrypt, encrypt
 from aansluitkit.ebms.errors import ErrorCode, ErrorListError, SecurityFailure
 from aansluitkit.ebms.message import Message, acknowledgment, build
 from aansluitkit.ebms.mime import Payload, pack
-from aansluitkit.ebms.signature import Signer, acknowledges, verify
+from aansluitkit.ebms.signature import Signer, acknowledges, to_make, verify
 from aansluitkit.revocation import RevocationLists
+
+
+def check_algorithms(cpa: Cpa) -> None:
+    """See that messages of ``cpa`` can be signed and encrypted as it says.
+
+    Raises:
+        SecurityFailure: when it names an algorithm that is not known.
+    """
+    for terms in cpa.terms:
+        for signature in (terms.channel.signature, _of_acknowledgment(terms)):
+            if signature:
+                to_make(signature)
+        if terms.channel.encryption:
+            accepted(terms.channel.encryption)
 
 
 @dataclass(frozen=True)

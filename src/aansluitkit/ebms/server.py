@@ -118,7 +118,7 @@ class Server:
         self._consumers: list[Echo | Webhook] = [*self._echo(), *_webhook(self.store, settings)]
         rules = Rules(settings.domain, ebms.client_identity, Limits(body=ebms.maximum_body_bytes))
         self._handler = Handler(self.store, self._security, replies, rules)
-        self._metrics = Metrics(self.store.messages, lambda: self._material)
+        self._metrics = Metrics(self.store, lambda: self._material)
 
     def _echo(self) -> list[Echo]:
         played = self._settings.stand_in

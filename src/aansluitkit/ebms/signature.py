@@ -98,7 +98,7 @@ class Signer:
     def sign(self, envelope: bytes, payloads: Sequence[Payload], terms: SignatureTerms) -> bytes:
         """``envelope`` with a signature over itself and ``payloads`` (as they are sent: encrypted, if they are)."""
         root = parse(envelope)
-        algorithm, digest = _to_make(terms)
+        algorithm, digest = to_make(terms)
         references = [_reference("", _digest(digest, _canonical(_for_us(root), EXCLUSIVE)), digest, _transforms())]
         root = parse(envelope)
         for payload in payloads:
@@ -331,8 +331,12 @@ def _check_value(certificate: x509.Certificate, value: bytes, content: bytes, me
         ) from error
 
 
-def _to_make(terms: SignatureTerms) -> tuple[str, str]:
-    """What we sign with: what the CPA says, or the strongest that everybody has in the place of SHA-1."""
+def to_make(terms: SignatureTerms) -> tuple[str, str]:
+    """What we sign with: what the CPA says, or the strongest that everybody has in the place of SHA-1.
+
+    Raises:
+        SecurityFailure: when that is not known.
+    """
     return _allowed(terms.algorithm, SIGNATURES)[0], _allowed(terms.digest, DIGESTS)[0]
 
 

@@ -20,8 +20,8 @@ from jinja2 import FileSystemLoader, StrictUndefined
 from pydantic import TypeAdapter, ValidationError
 
 from aansluitkit.connection import Environment, Kind
-from aansluitkit.connection.identifiers import check_hrn, check_oin
-from aansluitkit.connection.model import Contacts, Endpoint, Name
+from aansluitkit.connection.identifiers import check_hrn, check_oin, shown
+from aansluitkit.connection.model import Contacts, Endpoint, Name, Title
 from aansluitkit.errors import KitError
 from aansluitkit.fleet.addresses import Place, blank_place, take
 from aansluitkit.fleet.secrets import encrypted_secrets
@@ -32,6 +32,7 @@ LAB = "lab"  # the kit's own, of which a customer's differs in who connects alon
 PATH = "/ebms"  # of an endpoint that is given as a host's name
 CPA_DAYS = 365
 _NAME = TypeAdapter[str](Name)
+_TITLE = TypeAdapter[str](Title)
 _ENDPOINT = TypeAdapter[str](Endpoint)
 
 
@@ -114,11 +115,11 @@ def accept_organisation(value: str) -> str:
     """Return ``value`` when it can be an organisation's name in an inventory.
 
     Raises:
-        ValueError: when it is empty, or Ansible would take it for a template.
+        ValueError: when it is none, or Ansible would take it for a template.
     """
-    if not value.strip() or re.search(r"{[{%#]|[\x00-\x1f]", value):
-        raise ValueError(f"'{value}' can't be an organisation's name: write it as in the OIN register")
-    return value.strip()
+    if re.search(r"{[{%#]", value):
+        raise ValueError(f"'{shown(value)}' can't be an organisation's name: write it as in the OIN register")
+    return _accept(_TITLE, value.strip())
 
 
 def shared_defaults(root: Path, environment: Environment | None = None) -> dict[str, Any]:
@@ -177,10 +178,7 @@ def _files(order: Order, root: Path) -> Iterator[tuple[Path, str]]:
     taken: set[str] = set()
     for environment, endpoint in order.endpoints.items():
         if environment is Environment.LAB:
-            # From the inventory's place to the state of the kit's lab, of which there is one.
-            state = os.path.relpath(STATE, (root / order.name / LAB).resolve())
-            text = templates.get_template("lab.yml.j2").render(endpoint=endpoint, state=state)
-            yield Path(LAB, "group_vars/all/connection.yml"), text
+            yield Path(LAB, "group_vars/all/connection.yml"), _lab(order, root, endpoint)
             continue
         shared = shared_defaults(root, environment)
         place = take(shared, root, taken) or blank_place()
@@ -196,6 +194,19 @@ def _files(order: Order, root: Path) -> Iterator[tuple[Path, str]]:
         yield folder / "hosts.yml", templates.get_template("hosts.yml.j2").render(groups=_groups(environment, place))
         secrets = encrypted_secrets()
         yield folder / "group_vars/all/secrets.yml", templates.get_template("secrets.yml.j2").render(secrets=secrets)
+
+
+def _lab(order: Order, root: Path, endpoint: str) -> str:
+    return (
+        _templates()
+        .get_template("lab.yml.j2")
+        .render(
+            endpoint=endpoint,
+            contacts=Contacts.model_fields,
+            shared=shared_defaults(root),
+            state=os.path.relpath(STATE, (root / order.name / LAB).resolve()),
+        )
+    )
 
 
 def _agreement(order: Order, environment: Environment) -> dict[str, str]:

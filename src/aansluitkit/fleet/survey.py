@@ -54,6 +54,9 @@ def find(paths: Sequence[Path]) -> list[Path]:
     """
     found: dict[Path, Path] = {}
     for path in paths:
+        if path.is_file() and path.name != INVENTORY_FILE:
+            message = f"is a file, and no {INVENTORY_FILE}: name the folder of an inventory, or one of customers"
+            raise InventoryError([Problem(str(path), INVENTORY_FILE, message)])
         folder = path.parent if path.is_file() else path
         below = [one for one in find_inventories(folder) if not _is_hidden(one.relative_to(folder))]
         if not below:

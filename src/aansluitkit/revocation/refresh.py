@@ -32,7 +32,13 @@ LONGEST_SECONDS = 30  # without a byte
 LARGEST = 50 * 1024 * 1024
 CLOCK_SKEW = timedelta(minutes=5)
 Scope = tuple[x509.Name, x509.IssuingDistributionPoint | None]
-_UNUSABLE = (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+_UNUSABLE = (
+    ValueError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
 
 
 @dataclass(frozen=True)
@@ -112,6 +118,8 @@ def _newest(point: Point, old: RevocationLists, authorities: list[x509.Certifica
                     _check_order(url, crl, known)
         except KitError as error:
             failed.append(str(error))
+        except _UNUSABLE as error:
+            failed.append(f"{url} gives a CRL that can't be read ({error}): ask '{name_of(point.issuer)}'")
         else:
             return crl
     raise KitError("; ".join(failed))
@@ -143,7 +151,7 @@ def _read(url: str, content: bytes) -> x509.CertificateRevocationList:
     try:
         pem = content.lstrip().startswith(b"-----BEGIN")
         return x509.load_pem_x509_crl(content) if pem else x509.load_der_x509_crl(content)
-    except ValueError as error:
+    except _UNUSABLE as error:
         raise KitError(f"{url} gives no CRL (DER or PEM): a proxy may answer in its place") from error
 
 

@@ -14,10 +14,16 @@ import pytest
 from ansible.parsing.vault import VaultLib, VaultSecret
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, load_pem_private_key, pkcs12
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    load_pem_private_key,
+    pkcs12,
+)
 
 from aansluitkit.certificates import facts
-from aansluitkit.certificates.admission import Means, admit, changes_for, close_request
+from aansluitkit.certificates.admission import Means, admit, changes_for, close_request, exposed_keys, trust_changes
 from aansluitkit.certificates.demands import demands_of
 from aansluitkit.certificates.hostfiles import problems
 from aansluitkit.certificates.reading import no_passphrase
@@ -25,7 +31,7 @@ from aansluitkit.certificates.revocation import offline
 from aansluitkit.errors import KitError
 from aansluitkit.project import ROOT
 
-from .makers import PSS, Authority, Made, Wish
+from .makers import PARTNER_OIN, PSS, Authority, Made, Wish
 
 HOST = "ebms.preprod.voorbeeldgemeente.internal"
 WISH = Wish(names=(HOST,))
@@ -45,7 +51,7 @@ def place(own_inventory: Path) -> Path:
 def taken_in(place: Path, means: Means = MEANS) -> bool:
     """Take in what lies in the received folder, for two nodes."""
     folders = [place / "node-1", place / "node-2"]
-    keys = [place / "request/key.pem", *(folder / "key.pem" for folder in folders)]
+    keys = [place / "request/key.pem", *(folder / "key.pem" for folder in folders), place / "node-1/next/key.pem"]
     admitted = admit(sorted((place / "received").iterdir()), keys, demands_of(place.parent), means)
     change = changes_for(admitted, folders, place / "organisation.pem", means)
     change.write()
@@ -68,6 +74,10 @@ def test_what_passes_is_put_for_every_node(authority: Authority, place: Path) ->
         assert (place / node / "trust.pem").read_bytes() == authority.root.pem
         assert (place / node / "key.pem").read_bytes() == made.key_pem
         assert not problems(place / node)
+        trust, chain_file = place / node / "trust.pem", place / node / "certificate.pem"
+        for purpose in ("sslserver", "sslclient"):
+            judged = ["openssl", "verify", "-purpose", purpose, "-CAfile", trust, "-untrusted", chain_file, chain_file]
+            subprocess.run(judged, check=True, capture_output=True)
     assert (place / "organisation.pem").read_bytes() == (place / "node-1/certificate.pem").read_bytes()
     assert not (place / "request").exists()
     assert [path.name for path in place.glob("issued-*/key.pem")] == ["key.pem"]
@@ -76,24 +86,44 @@ def test_what_passes_is_put_for_every_node(authority: Authority, place: Path) ->
     assert contents(place) == before
 
 
-def test_renewal_keeps_what_it_replaces(authority: Authority, stranger: Authority, place: Path) -> None:
+def renewed(authority: Authority, stranger: Authority, old: Made) -> Made:
+    """The next certificate of ``old``, with a key of its own."""
+    key = stranger.key(3072)
+    request = x509.CertificateSigningRequestBuilder(old.certificate.subject).sign(key, hashes.SHA256())
+    return Made(_issued(authority, request), key)
+
+
+def test_renewal_goes_beside_what_is_in_force(authority: Authority, stranger: Authority, place: Path) -> None:
     old = authority.leaf(replace(WISH, begins=-300, ends=40))
     (place / "request/key.pem").write_bytes(old.key_pem)
-    (place / "received/old.pem").write_bytes(old.pem)
+    (place / "received/x.pem").write_bytes(old.pem)
     assert taken_in(place)
-    key = stranger.key(3072)
-    new = Made(
-        _issued(authority, x509.CertificateSigningRequestBuilder(old.certificate.subject).sign(key, hashes.SHA256())),
-        key,
-    )
-    (place / "received/old.pem").unlink()
+    before = {name: content for name, content in contents(place).items() if name[:4] == "node"}
+    new = renewed(authority, stranger, old)
+    (place / "received/x.pem").write_bytes(new.pem + new.key_pem)
+    assert taken_in(place)
+    after = contents(place)
+    assert {name: content for name, content in after.items() if name in before} == before
+    assert after["node-1/next/key.pem"] == after["node-2/next/key.pem"] == new.key_pem
+    assert not problems(place / "node-1/next")
+    assert after["organisation.pem"] == before["node-1/certificate.pem"]
+    assert not taken_in(place)
+
+
+def test_what_has_expired_is_replaced_and_kept(authority: Authority, stranger: Authority, place: Path) -> None:
+    old = authority.leaf(replace(WISH, begins=-300, ends=-2))
+    for name, content in (("certificate.pem", old.pem), ("key.pem", old.key_pem)):
+        (place / "node-1").mkdir(exist_ok=True)
+        (place / "node-1" / name).write_bytes(content)
+    new = renewed(authority, stranger, old)
     (place / "received/new.pem").write_bytes(new.pem + new.key_pem)
     assert taken_in(place)
     (kept,) = place.glob("node-1/before-*")
     assert (kept / "key.pem").read_bytes() == old.key_pem
     assert (place / "node-1/key.pem").read_bytes() == new.key_pem
     (place / "received/new.pem").unlink()
-    (place / "received/old.pem").write_bytes(old.pem + old.key_pem)
+    older = authority.leaf(replace(WISH, begins=-20))
+    (place / "received/old.pem").write_bytes(older.pem + older.key_pem)
     with pytest.raises(KitError, match="take the old file away"):
         taken_in(place)
 
@@ -143,6 +173,21 @@ def test_roots_must_be_there(authority: Authority, place: Path) -> None:
         taken_in(place)
 
 
+def test_key_that_lies_open_is_told(authority: Authority, tmp_path: Path) -> None:
+    made = authority.leaf(WISH)
+    secret = BestAvailableEncryption(PASSWORD)
+    files = {
+        "open.pem": made.pem + made.key_pem,
+        "open.p12": pkcs12.serialize_key_and_certificates(None, made.key, made.certificate, None, NoEncryption()),
+        "sealed.p12": pkcs12.serialize_key_and_certificates(None, made.key, made.certificate, None, secret),
+        "leaf.pem": made.pem,
+    }
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    told = exposed_keys(sorted(tmp_path.iterdir()))
+    assert [sentence.split()[0] for sentence in told] == [str(tmp_path / "open.p12"), str(tmp_path / "open.pem")]
+
+
 def test_without_key_nothing_is_taken_in(authority: Authority, place: Path) -> None:
     (place / "received/x.pem").write_bytes(authority.leaf(WISH).pem)
     with pytest.raises(KitError, match=r"no private key is in .*request/key\.pem"):
@@ -166,6 +211,31 @@ def test_a_failure_while_writing_leaves_the_old_set(
     with pytest.raises(OSError, match="No space left"):
         taken_in(place)
     assert {name: content for name, content in contents(place).items() if not name.startswith("received")} == before
+
+
+def test_switch_of_generation_is_configuration(authority: Authority, stranger: Authority, place: Path) -> None:
+    """Both generations trusted, then one: without a new certificate, and not while the partner shows the old one."""
+    made = authority.leaf(WISH)
+    (place / "received/x.pem").write_bytes(made.pem + made.key_pem)
+    assert taken_in(place)
+    folders, shared = [place / "node-1", place / "node-2"], place.parents[2] / "shared"
+    text, digest = (shared / "all.yml").read_text(), facts.fingerprint(stranger.root.certificate)
+    added = f'    g1: {{name: Vreemd G4 Root, sha256: "{digest}"}}\n'
+    (shared / "all.yml").write_text(text.replace("  roots:\n", f"  roots:\n{added}"))
+    with pytest.raises(KitError, match="does not hold root 'Vreemd G4 Root'"):
+        trust_changes(folders, demands_of(place.parent))
+    (shared / "pkioverheid/g1.crt").write_bytes(stranger.root.der)
+    trust_changes(folders, demands_of(place.parent)).write()
+    assert (place / "node-2/trust.pem").read_bytes() == stranger.root.pem + authority.root.pem
+    assert not trust_changes(folders, demands_of(place.parent)).contents
+    wish = Wish(number=PARTNER_OIN, names=("ebms.preprod.mijnoverheid.internal",))
+    (place / "partner.pem").write_bytes(stranger.leaf(wish).pem + stranger.intermediates)
+    (shared / "all.yml").write_text(text)
+    with pytest.raises(KitError, match="keep it there until the partner shows a certificate of another generation"):
+        trust_changes(folders, demands_of(place.parent))
+    (place / "partner.pem").write_bytes(authority.leaf(wish).pem + authority.intermediates)
+    trust_changes(folders, demands_of(place.parent)).write()
+    assert (place / "node-1/trust.pem").read_bytes() == authority.root.pem
 
 
 INTAKE = """\

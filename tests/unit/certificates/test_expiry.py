@@ -121,7 +121,7 @@ def test_what_is_not_there_yet_is_told(filled: Path) -> None:
     own.write_text(own.read_text().replace("connection_cpa:", "connection_cpa: TODO\nnot_cpa:"))
     gaps = "\n".join(watch([filled]).gaps)
     assert "connection_certificates.organisation" in gaps
-    assert "connection_cpa is not filled in, so it is not watched" in gaps
+    assert "connection_cpa is wrong or blank, so it is not watched" in gaps
 
 
 def test_inventory_that_cannot_be_read(filled: Path) -> None:

@@ -22,13 +22,15 @@ from cryptography.hazmat.primitives.serialization import (
     pkcs12,
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from aansluitkit.certificates import facts
 from aansluitkit.certificates.demands import Party, demands_of
-from aansluitkit.certificates.intake import Examined, Key, examine_contents
+from aansluitkit.certificates.intake import Examined, examine_contents
 from aansluitkit.certificates.pkioverheid import Generation
-from aansluitkit.certificates.reading import no_passphrase, read_file, read_public_key
+from aansluitkit.certificates.reading import Key, no_passphrase, read_content, read_file, read_key
 from aansluitkit.certificates.revocation import Standing, fetcher, offline
 from aansluitkit.cli import app
 from aansluitkit.errors import KitError
@@ -87,6 +89,27 @@ def test_partner_is_known_by_its_number(authority: Authority, inventory: Path, f
     assert "of connection_partner.endpoint" in examined(inventory, file).problems[0]
 
 
+def test_partner_behind_another_party(authority: Authority, inventory: Path, file: Path) -> None:
+    wish = Wish(number="00000004999999009000", names=(PARTNER_HOST,), organisation="Logius")
+    written(file, authority.leaf(wish).pem + authority.intermediates)
+    assert command(file, "--inventory", inventory)[0] == 1
+    status, output = command(file, "--inventory", inventory, "--partner")
+    assert (status, "another party ends TLS for it" in output) == (0, True)
+
+
+def test_trusted_by_itself(authority: Authority, inventory: Path, file: Path) -> None:
+    """The Compliancevoorziening may show a self-signed certificate: it is trusted when it is listed as a root."""
+    made = authority.self_signed(Wish(number=PARTNER_OIN, names=(PARTNER_HOST,)))
+    shared, digest = inventory.parents[1] / "shared", facts.fingerprint(made.certificate)
+    written(shared / "pkioverheid/cv.pem", made.pem)
+    listed = f'  roots:\n    cv: {{name: CV, sha256: "{digest}"}}\n'
+    (shared / "all.yml").write_text((shared / "all.yml").read_text().replace("  roots:\n", listed))
+    with (inventory / "group_vars/all/connection.yml").open("a") as own:
+        own.write("connection_test_certificates_allowed: {reason: the partner asked for it by letter}\n")
+    found = examined(inventory, written(file, made.pem))
+    assert (found.problems, found.chain.issuers) == ((), ())
+
+
 REFUSED = [
     (Wish(begins=-500, ends=-20), "valid from", "it has expired: order a new one"),
     (Wish(begins=20), "valid from", "it is not yet valid: wait until then"),
@@ -127,11 +150,23 @@ def test_test_certificates_where_the_partner_asked_for_them(authority: Authority
 def test_key_of_another(authority: Authority, stranger: Authority, inventory: Path, file: Path, tmp_path: Path) -> None:
     written(file, authority.leaf().pem + authority.intermediates)
     other = written(tmp_path / "key.pem", stranger.leaf().key_pem)
-    (problem,) = examined(inventory, file, key=Key(read_public_key(other), f"'{other}'")).problems
+    (problem,) = examined(inventory, file, key=read_key(other)).problems
     assert problem.startswith(f"'{file}' does not belong to '{other}'")
     written(file, authority.leaf().pem + authority.intermediates + stranger.leaf().key_pem)
     (problem,) = examined(inventory, file).problems
     assert f"does not belong to the key in '{file}'" in problem
+
+
+def test_name_that_was_ordered_and_not_delivered(
+    authority: Authority, inventory: Path, file: Path, tmp_path: Path
+) -> None:
+    written(file, authority.leaf().pem + authority.intermediates)
+    names = x509.SubjectAlternativeName([x509.DNSName(HOST), x509.DNSName("ebms2.elders.example")])
+    builder = x509.CertificateSigningRequestBuilder(x509.Name([])).add_extension(names, critical=False)
+    made = builder.sign(authority.key(3072), hashes.SHA256())
+    request = read_key(written(tmp_path / "request.csr", made.public_bytes(Encoding.PEM)))
+    (problem,) = examined(inventory, file, key=request).problems
+    assert f"lacks ebms2.elders.example, which '{tmp_path}/request.csr' asks for" in problem
 
 
 def test_self_signed(authority: Authority, inventory: Path, file: Path) -> None:
@@ -293,6 +328,7 @@ UNREADABLE: dict[str, tuple[bytes, str]] = {
     ),
     "no end": (b"-----BEGIN CERTIFICATE-----\nMIIB\n", "holds no certificate"),
     "vault": (b"$ANSIBLE_VAULT;1.1;AES256\n6162\n", "encrypted with Ansible Vault"),
+    "java": (b"\xfe\xed\xfe\xed\x00\x00\x00\x02", "is a Java keystore: convert it with keytool"),
     "large": (bytes(1024 * 1024 + 1), "has more than"),
 }
 
@@ -304,6 +340,33 @@ def test_unreadable_file(file: Path, name: str) -> None:
         read_file(written(file, content))
     assert str(refused.value).startswith(f"{file} ")
     assert words in str(refused.value)
+
+
+WRITTEN = [name for name in FORMS if "12" not in name] + ["key", "text"]
+PLACES = st.integers(0, 1 << 16)
+
+
+@given(
+    form=st.sampled_from(WRITTEN),
+    bent=st.lists(st.tuples(PLACES, st.integers(0, 255)), max_size=4),
+    end=st.none() | PLACES,
+)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_stands_in_a_file_is_a_sentence(
+    authority: Authority, form: str, bent: list[tuple[int, int]], end: int | None
+) -> None:
+    """What was bent or cut on its way is read, or refused with its name."""
+    made = authority.leaf()
+    others = {"key": made.key_pem, "text": b"0" * 40}
+    content = bytearray(others[form] if form in others else FORMS[form](made, authority))
+    for place, value in bent:
+        content[place % len(content)] = value
+    cut = len(content) if end is None else end % len(content) + 1
+    try:
+        found = read_content(Path("x.pem"), bytes(content[:cut]), no_passphrase)
+        examine_contents([found], offline)
+    except KitError as error:
+        assert str(error).startswith("x.pem ")
 
 
 def test_file_that_is_not_there(tmp_path: Path) -> None:
@@ -321,12 +384,12 @@ def test_passphrases(authority: Authority, tmp_path: Path) -> None:
     encrypted = made.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(SECRET))
     key = written(tmp_path / "key.pem", encrypted)
     with pytest.raises(KitError, match=r"key\.pem does not open with the passphrase given"):
-        read_public_key(key, lambda _: b"fout")
+        read_key(key, lambda _: b"fout")
     with pytest.raises(KitError, match="is a key with a passphrase, and none was given"):
-        read_public_key(key, no_passphrase)
-    assert read_public_key(key, lambda _: SECRET) == facts.public_key(made.certificate)
+        read_key(key, no_passphrase)
+    assert read_key(key, lambda _: SECRET).public == facts.public_key(made.certificate)
     with pytest.raises(KitError, match="holds no key"):
-        read_public_key(written(tmp_path / "certificate.pem", made.pem))
+        read_key(written(tmp_path / "certificate.pem", made.pem))
 
 
 def examined_online(inventory: Path, file: Path) -> Examined:
@@ -431,4 +494,4 @@ def test_request_is_no_certificate(authority: Authority, tmp_path: Path) -> None
     status, output = command(request)
     assert status == 1
     assert "holds a request and no certificate: name it with --key" in output
-    assert read_public_key(request) == facts.public_key(authority.leaf().certificate)
+    assert read_key(request).public == facts.public_key(authority.leaf().certificate)

@@ -6,6 +6,7 @@ than the one that was changed, both are written, as 'changed > named'. Rows of `
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ OWN = "group_vars/all/connection.yml"
 WHO = "group_vars/all/customer.yml"  # of the lab
 CUSTOMER = "group_vars/all/10-customer.yml"
 SHARED = "group_vars/all/05-shared.yml"
+DEFAULTS = "group_vars/all/00-shared.yml"
 SECRETS = "group_vars/all/secrets.yml"
 HOSTS = "hosts.yml"
 BLANK, REFUSED = 1, 2
@@ -91,6 +93,14 @@ def _as_folder(file: str) -> Callable[[Path], None]:
     return apply
 
 
+def _as_pipe(file: str) -> Callable[[Path], None]:
+    def apply(folder: Path) -> None:
+        (folder / file).unlink()
+        os.mkfifo(folder / file)
+
+    return apply
+
+
 def _linked(file: str, target: str) -> Callable[[Path], None]:
     def apply(folder: Path) -> None:
         (folder / file).unlink(missing_ok=True)
@@ -141,7 +151,7 @@ _ROWS: list[tuple[str, str, str, str, str, str]] = [
     (LAB, WHO, 'oin: "00000099000000001000"', "oni: '00000099000000001000'", "connection_organisation.oni", "nearest known one is 'oin'"),
     (LAB, OWN, 'oin: "00000099000000002000"', 'oin: "00000099000000001000"', "connection_partner.oin", "organisation's own"),
     (LAB, OWN, 'oin: "00000099000000002000"', 'oin: "00000098000000002000"', "connection_partner.oin", "no register"),
-    (LAB, WHO, "name: Gemeente Voorbeeldstad", "name: ''", "connection_organisation.name", "at least 1"),
+    (LAB, WHO, "name: Gemeente Voorbeeldstad", "name: ''", "connection_organisation.name", "1 to 200 characters"),
     (LAB, WHO, "name: Gemeente Voorbeeldstad", "name: [Gemeente]", "connection_organisation.name", "between quotes"),
     (LAB, WHO, "connection_kind: government", "connection_kind: leverancier", "connection_kind", "'leverancier'"),
     (LAB, WHO, "connection_kind: government", "connection_kind: Government", "connection_kind", "'Government'"),
@@ -309,6 +319,11 @@ _ROWS: list[tuple[str, str, str, str, str, str]] = [
     (LAB, WHO, "connection_network: internet", "connection_network: internet\nconnection_ports: {health: 8080}", "connection_ports.health", "used twice"),
     (LAB, WHO, "connection_network: internet", "connection_network: internet\nconnection_ports: {ebms: 22}", "connection_ports.ebms", "used twice"),
     (LAB, WHO, "connection_network: internet", "connection_network: internet\nconnection_ports: {databse: 5433}", "connection_ports.databse", "nearest known one is 'database'"),
+    # Whom to trust
+    (PREPROD, DEFAULTS, '"0257ce27b52408e24ee2c0945640b723c5bc66ddbda4ada58c60357604f0e675"', '"0257ce"', "connection_trust.roots.g1.sha256", "64 hexadecimal digits"),
+    (PREPROD, DEFAULTS, "ends: 2028-11-14", "ends: november 2028", "connection_trust.roots.g1.ends", "'november 2028'"),
+    (PREPROD, DEFAULTS, "ends: 2028-11-14", "einde: 2028-11-14", "connection_trust.roots.g1.einde", "nearest known one is 'ends'"),
+    (PREPROD, DEFAULTS, "  roots:", "  root:", "connection_trust.root", "nearest known one is 'roots'"),
     # Between environments
     (PREPROD, SHARED, "connection_environment: preprod", "connection_environment: production", "connection_environment", "as well"),
     (PREPROD, OWN, "connection_inbound_address: 203.0.113.42", "connection_inbound_address: 203.0.113.10", "connection_inbound_address", "share no address"),
@@ -340,6 +355,35 @@ _ROWS: list[tuple[str, str, str, str, str, str]] = [
     (LAB, WHO, "connection_kind: government", "connection_kind: &k [*k]", "file", "has no end"),
     (LAB, WHO, "connection_kind: government", "connection_kind: !vault |\n  $ANSIBLE_VAULT;1.1;AES256\n  6162", "connection_kind", "encrypted with Ansible Vault"),
     (LAB, HOSTS, "data: 198.51.100.70", "data: !vault |\n              $ANSIBLE_VAULT;1.1;AES256\n              6162", "connection_addresses.data", "encrypted with Ansible Vault"),
+    # Signs and kinds that would reach a configuration file
+    (LAB, OWN, "https://ebms.voorbeeldstad.test/ebms", "'https://ebms.voorbeeldstad.test/eb ms'", "connection_endpoint", "no URL has"),
+    (LAB, OWN, "https://ebms.voorbeeldstad.test/ebms", '"https://ebms.voorbeeldstad.test/ebms\\n"', "connection_endpoint", "no URL has"),
+    (LAB, OWN, "https://ebms.voorbeeldstad.test/ebms", "https://ebms.fryslân.test/ebms", "connection_endpoint", "no URL has"),
+    (LAB, OWN, "https://ebms.voorbeeldstad.test/ebms", "'https://*.voorbeeldstad.test/ebms'", "connection_endpoint", "fully qualified"),
+    (LAB, OWN, "https://ebms.voorbeeldstad.test/ebms", "https://[2001:db8::1]/ebms", "connection_endpoint", "fully qualified"),
+    (LAB, WHO, "name: Gemeente Voorbeeldstad", 'name: "Gemeente\\nVoorbeeldstad"', "connection_organisation.name", "Gemeente\\x0aVoorbeeldstad"),
+    (LAB, WHO, "name: Gemeente Voorbeeldstad", "name: '   '", "connection_organisation.name", "1 to 200 characters"),
+    (LAB, WHO, "name: Gemeente Voorbeeldstad", f"name: {'x' * 9999}", "connection_organisation.name", "xxx..."),
+    (LAB, WHO, "name: Gemeente Voorbeeldstad", "name: !!binary aGFsbG8=", "file", "no value of an inventory"),
+    (LAB, WHO, "email: tester@voorbeeldstad.test", 'email: "tester@voorbeeldstad.test\\nbcc: x@y.nl"', "connection_contacts.tester.email", "\\x0abcc"),
+    (LAB, WHO, "connection_kind: government", "connection_kind: [government]", "connection_kind", "['government']"),
+    (LAB, OWN, "connection_cpa:", "connection_cpa: []\nrest:", "connection_cpa", "a mapping is expected"),
+    (LAB, OWN, "connection_zones:", "connection_zones: {}\nrest:", "connection_zones", "at least 2 is expected"),
+    (LAB, OWN, "connection_zones:", "connection_zones: [dmz]\nrest:", "connection_zones", "a mapping is expected"),
+    (LAB, OWN, "connection_extra_flows:", "connection_extra_flows: {a: b}\nrest:", "connection_extra_flows", "a list is expected"),
+    (LAB, OWN, "    port: 22\n", "    port: .inf\n", "connection_extra_flows.0.port", "a whole number"),
+    # IPv6
+    (LAB, OWN, "203.0.113.0/24", "'2001:db8::/64'", "connection_zones.external.network", "IPv6 is not supported"),
+    (LAB, OWN, "  outbound_addresses: [203.0.113.100]", "  outbound_addresses: ['2001:db8::1']", "connection_partner.outbound_addresses.0", "IPv6 is not supported"),
+    (LAB, OWN, "connection_outbound_address: 203.0.113.11", "connection_outbound_address: '2001:db8::1'", "connection_outbound_address", "IPv6 is not supported"),
+    (LAB, HOSTS, "data: 198.51.100.70", "data: '2001:db8::70'", "db: connection_addresses.data", "IPv6 is not supported"),
+    # Names of hosts
+    (LAB, HOSTS, "        adapter-2:\n", "        adapter-:\n", "adapter-: group", "none at its ends"),
+    (LAB, HOSTS, "        adapter-2:\n", "        adaptér:\n", "adaptér: group", "small letters"),
+    (LAB, HOSTS, "        adapter-2:\n", "        all:\n", "all: group", "name of a group"),
+    (LAB, HOSTS, "        adapter-2:\n", "        database:\n", "database: group", "name of a group"),
+    (LAB, HOSTS, "        adapter-2:\n", '        "adapter-[3:2]":\n', "adapter-[3:2]", "runs backwards"),
+    (LAB, HOSTS, "        db:\n", "        lb:\n        db:\n", "hosts", "group 'database' holds lb, db"),
 ]  # fmt: skip
 
 # Nothing is wrong, but a person still has to fill in a value.
@@ -370,6 +414,13 @@ _WHOLE: list[tuple[str, str, str, str, str, Callable[[Path], None]]] = [
     ("variables are empty", LAB, WHO, "connection_cpa", "is not set", written(OWN, b"")),
     ("no variables", LAB, HOSTS, "connection_cpa", "is not set", _without("group_vars")),
     ("a shared file is gone", PREPROD, SHARED, "file", "is a link to", lambda folder: (folder.parents[1] / "shared/example-preprod.yml").unlink()),
+    ("hosts.yml is a pipe", LAB, HOSTS, "file", "neither a file", _as_pipe(HOSTS)),
+    ("variables are a pipe", LAB, OWN, "file", "neither a file", _as_pipe(OWN)),
+    ("variables are a device", LAB, OWN, "file", "neither a file", _linked(OWN, "/dev/zero")),
+    ("variables link to themselves", LAB, OWN, "file", "in a circle", _linked(OWN, "connection.yml")),
+    ("hosts in a second file", LAB, "more.yml", "file", "stands beside hosts.yml", written("more.yml", b"all: {hosts: {x: {}}}\n")),
+    ("a program beside hosts.yml", LAB, "ssh", "file", "stands beside hosts.yml", written("ssh", b"#!/bin/sh\n")),
+    ("quote that is never closed", LAB, OWN, "file", "correct it", added(OWN, "\nconnection_x: 'a\n")),
     ("UTF-16", LAB, OWN, "file", "UTF-16", _recoded(OWN, "utf-16")),
     ("Latin-1", LAB, WHO, "file", "no UTF-8", _recoded(WHO, "latin-1")),
     ("NUL byte", LAB, OWN, "file", "control character", added(OWN, "connection_x: a\0b\n")),

@@ -131,6 +131,11 @@ BROKEN = [
     (Leaf(host="*.preprod.voorbeeldgemeente.internal"), "certificate_covers_endpoint", "is for *.preprod"),
     (Leaf(days=100), "cpa_ends_with_certificates", "when the organisation's certificate ends"),
     (Leaf(usages=(ExtendedKeyUsageOID.SERVER_AUTH,)), "certificates_serve_both_ways", "is not for clientAuth"),
+    (
+        Leaf(key=rsa.generate_private_key(65537, 1024)),  # noqa: S505 - too short is what is tried
+        "certificates_are_strong",
+        "RSA 1024 bits, which is insufficient",
+    ),
     (Leaf(policy=TRIAL), "test_certificates_stay_out", f"policy {TRIAL}"),
     (Leaf(issuer="itself"), "test_certificates_stay_out", "self-signed"),
     (Leaf(issuer="TRIAL My TSP - G4 PKIo Priv G-TLS SYS - 2025"), "test_certificates_stay_out", "PKIoverheid TRIAL"),
@@ -191,6 +196,12 @@ def test_partner_behind_another_party_is_a_warning(preprod: Path) -> None:
 def test_short_key_is_a_warning(preprod: Path) -> None:
     Leaf(key=rsa.generate_private_key(65537, 2048)).write(own(preprod))
     assert [problem.rule for problem in examine(preprod).warnings] == ["keys_are_long_enough"]
+
+
+def test_root_that_has_ended_is_told(preprod: Path) -> None:
+    change(preprod.parents[1] / "shared/all.yml", "ends: 2028-11-14", "ends: 2020-11-14")
+    (warning,) = examine(preprod).warnings
+    assert (warning.rule, warning.variable) == ("trusted_roots_have_not_ended", "connection_trust.roots.g1.ends")
 
 
 def test_environments_share_no_key(inventories: Path) -> None:

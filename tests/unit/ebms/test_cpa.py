@@ -15,8 +15,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from aansluitkit.connection import Connection, Profile
 from aansluitkit.documents import render_cpa
 from aansluitkit.ebms.cpa import Cpa, PartyId, Reliability, Service, read_cpa
-from aansluitkit.ebms.errors import MalformedError
+from aansluitkit.ebms.errors import MalformedError, SecurityFailure
 from aansluitkit.ebms.message import compose
+from aansluitkit.ebms.security import check_algorithms
 
 from ..conftest import agreed
 
@@ -197,6 +198,16 @@ def test_what_can_not_be_kept_is_refused(old: str, new: str, words: str, render:
     assert times
     with pytest.raises(MalformedError, match=words):
         read_cpa(document.encode())
+
+
+@pytest.mark.parametrize("element", ["SignatureAlgorithm", "HashFunction", "EncryptionAlgorithm"])
+def test_unknown_algorithms_are_refused(element: str, render: Render) -> None:
+    document = render()
+    check_algorithms(read_cpa(document.encode()))
+    changed = re.sub(rf"(<tns:{element}[^>]*>)[^<]*", r"\1urn:unknown", document)
+    assert changed != document
+    with pytest.raises(SecurityFailure, match="urn:unknown"):
+        check_algorithms(read_cpa(changed.encode()))
 
 
 @pytest.mark.parametrize(

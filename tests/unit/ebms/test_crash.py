@@ -32,15 +32,19 @@ from ebms_adapter_client.models import DataSource, MessageRequest, MessageReques
 
 from aansluitkit.connection import Connection
 from aansluitkit.connection.model import Profile, Retries
+from aansluitkit.ebms.store import open_store
 
 from .conftest import LOOPBACK, PASSWORD, cpa_of, settings
 from .test_messages import CHANNELS, until
+from .test_store import accept
+from .test_webhook import Application, all_taken, application  # noqa: F401 - the last is a fixture
 
 # The environment makes a long run: KILLS=2000 pytest tests/unit/ebms/test_crash.py
 KILLS = int(os.environ.get("KILLS", "8"))
+POSTING_KILLS = max(3, KILLS // 4)
 SEED = int(os.environ.get("SEED", "20261124"))
-RETRIES = Retries(count=100, interval=timedelta(seconds=3), persist_duration=timedelta(minutes=30))
-UNDER_WAY = 100  # messages: a machine that has more to do than it can must not have them expire
+RETRIES = Retries(count=100, interval=timedelta(seconds=6), persist_duration=timedelta(minutes=30))
+UNDER_WAY = 30  # messages: a machine that has more to do than it can must not have them expire
 # All names are on loopback, as in the other tests; then the adapter as it is.
 RUN = f"""
 import socket, sys
@@ -171,6 +175,57 @@ def agree(ours: Side, partner: Side, connection: Connection) -> None:
             again(partial(client.insert_cpa, document, overwrite=True))
 
 
+def test_killed_node_posts_every_message_to_the_application(
+    database: Callable[[], str],
+    application: Application,  # noqa: F811 - the fixture
+    pki_g4: Path,
+    tmp_path: Path,
+) -> None:
+    """By webhook: at least once; again only what was being posted when the node was killed."""
+    url = database()
+    given = settings(tmp_path, pki_g4, "party-partner", "mijnoverheid", url, webhook={"url": application.url})
+    values = given.model_dump(mode="json")
+    values["health"]["port"] = free_port()
+    file = tmp_path / "node.yml"
+    file.write_text(yaml.safe_dump(values))
+    node, store, chance = Process(file, 0, values["health"]["port"]), open_store(url, None), random.Random(SEED)  # noqa: S311
+    ids: list[str] = []
+    node.start()
+    try:
+        for kill in range(POSTING_KILLS):
+            for number in range(40):
+                ids.append(f"m-{kill}-{number}")
+                accept(store, ids[-1])
+            posted = len(application.got)
+            until(lambda posted=posted: len(application.got) > posted, "a post")
+            time.sleep(chance.uniform(0, 0.1))
+            node.kill()
+            node.start()
+        until(lambda: all_taken(store), f"taking (seed {SEED})")
+    finally:
+        node.kill()
+        store.close()
+    counts = Counter(application.keys)
+    assert set(counts) == set(ids), f"seed {SEED}"
+    assert counts.total() - len(ids) <= POSTING_KILLS * given.delivery.parallel, f"seed {SEED}"
+    bodies = {(headers["Idempotency-Key"], body) for headers, body in application.got}
+    assert len(bodies) == len(ids), "a repetition differs from the first"
+
+
+def strike(nodes: list[Process], chance: random.Random) -> int:
+    """Kill some, have them start again, and tell how many that were."""
+    struck = chance.sample(nodes, chance.randint(1, len(nodes)))
+    if chance.random() < 0.8:  # else they may be killed while they start
+        for node in struck:
+            until(node.is_ready, "start")
+    time.sleep(chance.uniform(0, 1))
+    for node in struck:
+        node.kill()
+    for node in struck:
+        node.start()
+    return len(struck)
+
+
 def test_killed_nodes_lose_nothing_and_double_nothing(sides: tuple[Side, Side], connection: Connection) -> None:
     ours, partner = sides
     agree(ours, partner, connection)
@@ -219,16 +274,7 @@ def test_killed_nodes_lose_nothing_and_double_nothing(sides: tuple[Side, Side], 
         try:
             kills = 0
             while kills < KILLS:
-                struck = chance.sample(nodes, chance.randint(1, len(nodes)))
-                if chance.random() < 0.8:  # else they may be killed while they start
-                    for node in struck:
-                        until(node.is_ready, "start")
-                time.sleep(chance.uniform(0, 1))
-                for node in struck:
-                    node.kill()
-                for node in struck:
-                    node.start()
-                kills += len(struck)
+                kills += strike(nodes, chance)
         finally:
             over.set()
         for each in working:

@@ -8,11 +8,13 @@ import logging
 import ssl
 import urllib.request
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
+from cryptography import x509
 from ebms_adapter_client.models import MessageFilter, URLMapping
 
 from aansluitkit.connection import Profile
@@ -105,6 +107,9 @@ def x509_of(pair: Pair, party: str) -> bytes:
     return ssl.PEM_cert_to_DER_cert(leaf + end + "\n")
 
 
+PARTIES = ("organisation", "partner")
+
+
 def test_figures_name_nobody(pair: Pair) -> None:
     cpa = load(pair, "figures", sync_reply=True)
     arrives(pair.partner, pair.ours.client.send_message(asked(pair, cpa)))
@@ -114,6 +119,18 @@ def test_figures_name_nobody(pair: Pair) -> None:
     assert "ebms_database_up 1.0" in text
     for name in (pair.connection.organisation.oin, pair.connection.partner.oin, cpa):
         assert name not in text
+
+
+def test_figures_tell_when_agreements_and_their_certificates_end(pair: Pair) -> None:
+    """Of two CPAs between the same parties the one that ends last counts: they overlap when one replaces the other."""
+    last = pair.connection.cpa.end
+    for identity, end in (("old", last - timedelta(days=100)), ("new", last)):
+        pair.ours.server.store.put_cpa(identity, cpa_of(pair.connection, identity, end=end).encode())
+    certificates = [x509.load_der_x509_certificate(x509_of(pair, f"party-{party}")) for party in PARTIES]
+    figures = dict(line.split() for line in health(pair, "/metrics").decode().splitlines() if line[:1] != "#")
+    assert float(figures["ebms_cpa_ends_timestamp_seconds"]) == last.timestamp()
+    expires = min(certificate.not_valid_after_utc for certificate in certificates)
+    assert float(figures["ebms_cpa_certificate_expires_timestamp_seconds"]) == expires.timestamp()
 
 
 def health(pair: Pair, path: str) -> bytes:

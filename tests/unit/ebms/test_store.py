@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, inspect
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, create_engine, event, inspect
 
 from aansluitkit.ebms.cpa import PartyId
+from aansluitkit.ebms.database import _MIGRATIONS
 from aansluitkit.ebms.message import Header, request
-from aansluitkit.ebms.messages import Filter, Outgoing, State, Task
+from aansluitkit.ebms.messages import Direction, Filter, Messages, Outgoing, State, Task
 from aansluitkit.ebms.mime import Payload
 from aansluitkit.ebms.store import Store, open_store
-from aansluitkit.ebms.tables import METADATA
+from aansluitkit.ebms.tables import METADATA, VERSION
 from aansluitkit.errors import KitError
 
 A, B = PartyId("1", "urn:osb:oin"), PartyId("2", "urn:osb:oin")
@@ -167,20 +172,112 @@ def test_unknown_database_is_refused() -> None:
             open_store(url, None)
 
 
-def test_queues_are_indexed(store: Store) -> None:
-    """With many messages that are over, what is to be done is found without looking at them."""
-    plans = {
-        "message": "select message_id from message where status = 'RECEIVED' order by at limit 10",
-        "event": "select message_id from event where processed = false order by number limit 10",
-        "delivery": "select message_id from delivery where next_at <= '2030-01-01' order by next_at limit 10",
-    }
-    for table, query in plans.items():
-        with store._database._engine.connect() as connection:
-            if connection.dialect.name == "postgresql":
-                connection.exec_driver_sql("set enable_seqscan = off")
-                plan = connection.exec_driver_sql(f"explain {query}")
-            else:
-                plan = connection.exec_driver_sql(f"explain query plan {query}")
-            told = " ".join(str(row) for row in plan).lower()
-        assert "index" in told, (table, told)
-        assert "temp b-tree" not in told, (table, told)
+def everything(messages: Messages) -> None:
+    """Whatever an adapter asks of its messages, but for the figures that count them all."""
+    header_, task = header("new"), Task("new", "action", "https://x.test", "text/xml", b"", business=True)
+    messages.submit(Outgoing(header_, b"", task), [])
+    messages.accept(header_, b"", [Payload("c@x", "text/plain", b"p")], None)
+    messages.repeat(task)
+    messages.record(Direction.RECEIVED, header("signal"), b"")
+    claimed = messages.claim("node", 10, LEASE)
+    messages.give_back("node", [(each, None if each.message_id == "new" else datetime.now(UTC)) for each in claimed])
+    messages.release("node")
+    messages.settle("new", State.DELIVERED)
+    messages.queue()
+    messages.received("new")
+    messages.sent_envelope("new")
+    messages.reply_to("new")
+    messages.our_reply_to("new", ["Acknowledgment"])
+    messages.payloads(Direction.RECEIVED, "new")
+    messages.unprocessed(Filter(), 10)
+    for handed in messages.claim_received("node", 10, LEASE):
+        messages.postpone("node", handed, datetime.now(UTC))
+    messages.release_received("node")
+    messages.process("new", with_event=True)
+    messages.events(Filter(), ["DELIVERED"], 10)
+    messages.process_events("new")
+    messages.forget(datetime.now(UTC) - timedelta(days=7), 10)
+
+
+def test_no_statement_looks_at_what_is_over(store: Store) -> None:
+    """With many messages that are over, the plan of each statement finds its rows by an index."""
+    asked: list[tuple[str, Any]] = []
+    engine = store._database._engine
+
+    def listen(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_more: Any) -> None:
+        asked.append((statement, parameters))
+
+    event.listen(engine, "before_cursor_execute", listen)
+    everything(store.messages)
+    event.remove(engine, "before_cursor_execute", listen)
+    with engine.connect() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql("set enable_seqscan = off")
+        for statement, parameters in asked:
+            if statement.startswith("INSERT") or ("FROM delivery" in statement and "count" in statement):
+                continue
+            for plan in plans(connection, statement, parameters):
+                assert "Seq Scan" not in plan, (statement, plan)
+                assert not (plan.startswith("SCAN") and "INDEX" not in plan), (statement, plan)
+                assert "TEMP B-TREE" not in plan, (statement, plan)
+
+
+def plans(connection: Connection, statement: str, parameters: Any) -> list[str]:
+    """The lines of its plan on the tables of messages."""
+    explain = "explain" if connection.dialect.name == "postgresql" else "explain query plan"
+    rows = connection.exec_driver_sql(f"{explain} {statement}", parameters)
+    return [row[-1] for row in rows if any(table in row[-1] for table in ("message", "payload", "event", "delivery"))]
+
+
+def test_answer_lasts_as_long_as_its_message_can_be_repeated(store: Store) -> None:
+    """Longer than all else is kept, when its TimeToLive is that long."""
+    lasting = header("lasting", time_to_live=datetime.now(UTC) + timedelta(days=30))
+    answer = Outgoing(header("answer", ref_to_message_id="lasting"), b"<ack/>")
+    store.messages.accept(lasting, b"<e/>", [], answer)
+    store.messages.process("lasting")
+    assert store.messages.forget(datetime.now(UTC) + timedelta(days=8), 100) == 0
+    assert store.messages.our_reply_to("lasting", ["action"]) == ("answer", "action", b"<ack/>")
+
+
+def test_old_messages_are_forgotten_in_batches(store: Store) -> None:
+    for number in range(5):
+        store.messages.record(Direction.RECEIVED, header(f"m-{number}"), b"<e/>")
+    later = datetime.now(UTC) + timedelta(seconds=1)
+    assert [store.messages.forget(later, 2) for _ in range(4)] == [2, 2, 1, 0]
+
+
+def test_node_that_starts_again_posts_its_own(store: Store) -> None:
+    for identity in ("m", "n"):
+        accept(store, identity)
+    assert len(store.messages.claim_received("a", 1, LEASE)) == 1
+    assert len(store.messages.claim_received("b", 1, LEASE)) == 1
+    assert store.messages.release_received("a") == 1
+    assert [each.attempts for each in store.messages.claim_received("a", 5, LEASE)] == [2]
+
+
+def test_connection_that_the_server_closed_is_replaced(store: Store) -> None:
+    """As it does when it restarts; nobody sees an error of it."""
+    if store._database._engine.dialect.name == "sqlite":
+        return
+    submit(store, "m")
+    others = "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and datname = "
+    with create_engine(store._database._engine.url).begin() as connection:
+        connection.exec_driver_sql(f"{others} current_database()")
+    time.sleep(0.2)  # until the word of it is here
+    assert store.messages.sent("m")
+    submit(store, "n")
+
+
+def test_tables_of_a_newer_version_are_refused(database: Callable[[], str]) -> None:
+    url = database()
+    open_store(url, None).close()
+    with create_engine(url).begin() as connection:
+        connection.exec_driver_sql("update alembic_version set version_num = '9999'")
+    with pytest.raises(KitError, match="install the version"):
+        open_store(url, None)
+
+
+def test_version_is_that_of_the_newest_migration() -> None:
+    configuration = Config()
+    configuration.set_main_option("script_location", str(_MIGRATIONS))
+    assert ScriptDirectory.from_config(configuration).get_current_head() == VERSION

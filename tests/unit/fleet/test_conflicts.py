@@ -67,6 +67,22 @@ def test_both_sides_hear_of_it(root: Path, customer: Customer, variable: str, na
         assert Path(problem.file).is_file()
 
 
+def test_one_is_held_against_those_beside_it(root: Path, customer: Customer) -> None:
+    """Who is named alone hears the same as when all are, whatever else is wrong with the others."""
+    first, second = customer("klant-1", 1, Kind.VENDOR)[0], customer("klant-2", 2, Kind.VENDOR)[0]
+    file, own = value_of(second, "endpoint")
+    change(file, own, value_of(first, "endpoint")[1])
+    change(first / "group_vars/all/connection.yml", "sender_id: AFZ-1", "sender_id: TODO")
+    [alone] = survey([second])
+    assert alone.problems == of(survey(find([root])), second).problems != ()
+
+
+def test_one_that_can_not_be_read_holds_nothing(root: Path, customer: Customer) -> None:
+    first, second = customer("klant-1", 1, Kind.VENDOR)[0], customer("klant-2", 2, Kind.VENDOR)[0]
+    (first / "hosts.yml").write_text("[")
+    assert survey([second])[0].result is Result.VALID
+
+
 def test_a_host_of_two_customers(root: Path, customer: Customer) -> None:
     first, second = customer("klant-1", 1, Kind.VENDOR)[0], customer("klant-2", 2, Kind.VENDOR)[0]
     for part in ("hosts.yml", "group_vars/all/connection.yml"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from aansluitkit.connection import Environment, Kind, examine, load_connection
 from aansluitkit.errors import KitError
 from aansluitkit.fleet import new
 from aansluitkit.fleet.survey import find, survey
+from aansluitkit.project import ROOT, STATE
 
 from .conftest import Customer, change, fill
 
@@ -54,6 +56,37 @@ def test_only_what_logius_sends_is_blank(root: Path, kind: Kind) -> None:
         found = examine(inventory)
         assert found.problems == ()
         assert {blank.variable for blank in found.blanks} == BLANKS
+
+
+def test_the_lab_of_a_customer_is_the_kits_with_who_connects(root: Path) -> None:
+    shutil.copytree(ROOT / "inventories/lab", root / "lab")
+    endpoints = {**VENDOR, Environment.LAB: VENDOR[Environment.PREPROD]}
+    _, inventory = new.make(order(endpoints=endpoints), root)
+    kits, own = load_connection(root / "lab"), load_connection(inventory)
+    assert (own.full_name, own.kind, own.organisation.name) == ("klant-201.lab", Kind.VENDOR, "Klant")
+    assert own.endpoint == VENDOR[Environment.PREPROD]
+    assert own.contacts.tester.email == "beheer@leverancier.nl"
+    assert own.network == "diginetwerk"
+    assert own.cpa.id == "MIJNOVERHEID-LZ-LAB_00000003123456780000-00000099000000002000_0001"
+    for field in ("environment", "partner", "zones", "hosts", "inbound_address", "extra_flows"):
+        assert getattr(own, field) == getattr(kits, field), field
+    assert own.certificates.partner.resolve() == STATE / "pki/party-partner/certificate.pem"
+    linked = {path.resolve().name for path in (inventory / "group_vars/all").iterdir() if path.is_symlink()}
+    assert linked >= {path.name for path in (root / "lab/group_vars/all").iterdir()}
+    assert "voorbeeld" not in repr(own).lower()
+
+
+def test_a_lab_needs_the_kits(root: Path) -> None:
+    with pytest.raises(KitError, match="lab is not there; the lab of a customer links it"):
+        new.make(order(endpoints={**VENDOR, Environment.LAB: VENDOR[Environment.PREPROD]}), root)
+    assert [path.name for path in root.iterdir()] == ["shared"]
+
+
+def test_an_endpoint_is_of_one_customer(root: Path, customer: Customer) -> None:
+    customer("klant-1", 1, Kind.VENDOR)
+    with pytest.raises(ValueError, match=r"'ebms\.preprod\.klant-1\.nl' is the endpoint of .*klant-1 already"):
+        new.accept_own_endpoint("EBMS.preprod.klant-1.nl", root)
+    assert new.accept_own_endpoint("ebms.klant-1.nl", root) == "https://ebms.klant-1.nl/ebms"
 
 
 def test_a_vendor_gets_no_production() -> None:
@@ -197,7 +230,7 @@ def test_oins_that_are_refused(root: Path, customer: Customer) -> None:
 
 @pytest.mark.parametrize("value", ["", "  ", "Gemeente {{ lookup('pipe', 'id') }}", "Gemeente {% x %}", "Klant\nB.V."])
 def test_organisations_that_are_refused(value: str) -> None:
-    with pytest.raises(ValueError, match="can't be an organisation's name"):
+    with pytest.raises(ValueError, match=r"can't be an organisation's name|expected is a name of 1 to 200 characters"):
         new.accept_organisation(value)
 
 

@@ -191,5 +191,8 @@ def test_an_inventory_that_can_not_be_asked_is_named(customers: Path) -> None:
     file = customers / "gemeente-1/preprod/group_vars/all/connection.yml"
     change(file, "sender_id: AFZ-1", "sender_id: TODO")
     answer = ask(customers, CertificateEnds(NOW))
-    assert answer.unasked == (customers / "gemeente-1/preprod",)
+    [unasked] = answer.unasked
+    assert (unasked.inventory, unasked.problems) == (customers / "gemeente-1/preprod", 1)
+    assert str(unasked.reason).startswith(f"{file}:")
+    assert "connection_sender_id: is still to be filled in" in str(unasked.reason)
     assert "gemeente-1.preprod" not in names(answer)

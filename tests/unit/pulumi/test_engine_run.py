@@ -14,8 +14,10 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf import json_format, struct_pb2
+from pulumi import automation
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 
+from aansluitkit.connection import load_connection
 from aansluitkit.errors import KitError
 from aansluitkit.landscape import Changes, destroy, plan, stack, up, verbs
 from aansluitkit.project import ROOT
@@ -125,6 +127,21 @@ def test_production_and_removal_ask_first(cloud: Cloud, make_inventory: MakeInve
     with pytest.raises(KitError, match="production, which is never removed"):
         destroy(inventory, quiet, yes)
     assert not cloud.things
+
+
+def test_production_is_made_when_it_is_meant_and_not_removed(cloud: Cloud, make_inventory: MakeInventory) -> None:
+    """The command refuses, and so does the engine for whoever leaves the command out."""
+    asked: list[Changes] = []
+    inventory = make_inventory("production", "application")
+    made = up(inventory, quiet, lambda changes: asked.append(changes) is None)
+    assert asked == [made]
+    before = cloud.things
+    connection = load_connection(inventory)
+    assert connection.openstack
+    opened = stack.open_stack(inventory, connection, stack.settings_of(connection.openstack), quiet)
+    with pytest.raises(automation.CommandError, match="protected"):
+        opened.destroy()
+    assert cloud.things == before
 
 
 def test_an_address_that_the_project_does_not_hold_is_refused(cloud: Cloud, make_inventory: MakeInventory) -> None:
