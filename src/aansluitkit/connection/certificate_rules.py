@@ -15,8 +15,9 @@ from cryptography import x509
 
 from aansluitkit.certificates import rules as expected
 from aansluitkit.certificates.facts import read_leaf
-from aansluitkit.connection.model import OIN_TYPE, Connection, Environment
+from aansluitkit.connection.model import Connection, Environment
 from aansluitkit.connection.rules import TESTING, Finding, Rule
+from aansluitkit.digikoppeling import OIN_TYPE
 
 Found = tuple[str, x509.Certificate]  # 'organisation' or 'partner', and its leaf
 

@@ -28,8 +28,8 @@ from pydantic import (
 
 from aansluitkit.connection.identifiers import Fqdn, Oin, check_fqdn, check_oin, shown
 from aansluitkit.connection.place import OpenStack, Place
+from aansluitkit.digikoppeling import OIN_TYPE
 
-OIN_TYPE = "urn:osb:oin"  # Koppelvlakstandaard ebMS2 chapter 5, PartyId
 _NO_URL = re.compile(r"[^A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]", re.ASCII)
 EXTERNAL = "external"  # the zone of the partner, and of everything that lies in no zone
 HTTP_PORT = 80  # of CRLs, which prove themselves by their signature

@@ -12,7 +12,6 @@ from aansluitkit.connection.identifiers import TEST_PREFIX, check_hrn, doubt_oin
 from aansluitkit.connection.model import (
     EXTERNAL,
     HTTPS_PORT,
-    OIN_TYPE,
     Component,
     Connection,
     Environment,
@@ -22,6 +21,7 @@ from aansluitkit.connection.model import (
     other_port,
 )
 from aansluitkit.connection.place_rules import PLACE_RULES
+from aansluitkit.digikoppeling import OIN_TYPE
 
 Finding = tuple[str, str]  # dotted path below connection_, sentence
 Rule = Callable[[Connection], Iterator[Finding]]

@@ -160,6 +160,7 @@ def _adapter(connection: Connection, host: Host) -> dict[str, Any]:
         "database": f"postgresql+psycopg://{place}?{checked}",
         "ebms_port": connection.ports.ebms,
         "path": connection.path,
+        "stand_in": {},
     }
 
 
@@ -171,6 +172,13 @@ def _partner(connection: Connection, host: Host) -> dict[str, Any]:
         "database": "sqlite:////var/lib/aansluitkit/adapter.db",
         "ebms_port": HTTPS_PORT,
         "path": connection.partner.path,
+        # It plays the Compliancevoorziening too, and in drills a partner that misbehaves.
+        "stand_in": {
+            "echo": True,
+            "switchable": True,
+            "expired_certificate_file": f"{CERTIFICATES}/stand-in-expired-key.pem",
+            "wrong_certificate_file": f"{CERTIFICATES}/stand-in-wrong-key.pem",
+        },
     }
 
 

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from pydantic import TypeAdapter
 
 from aansluitkit.connection import Connection, Profile
-from aansluitkit.connection.model import OIN_TYPE
+from aansluitkit.digikoppeling import OIN_TYPE
 from aansluitkit.documents.rendering import render
 from aansluitkit.errors import KitError
 
