@@ -163,7 +163,9 @@ def blank_paths(value: Any, path: str) -> Iterator[tuple[str, Any]]:
 RULES = (
     hosts_have_one_source,
     host_variables_are_known,
-    hosts_are_no_groups,
     groups_are_components,
     vaulted_connection_variables,
 )
+
+# Hides nothing from the rules on the connection, which are asked first.
+AFTERWARDS = (hosts_are_no_groups,)
