@@ -190,6 +190,7 @@ def everything(messages: Messages) -> None:
     messages.our_reply_to("new", ["Acknowledgment"])
     messages.payloads(Direction.RECEIVED, "new")
     messages.unprocessed(Filter(), 10)
+    messages.pending(Filter(), 10)
     for handed in messages.claim_received("node", 10, LEASE):
         messages.postpone("node", handed, datetime.now(UTC))
     messages.release_received("node")
