@@ -240,12 +240,11 @@ def test_resend_is_a_message_of_its_own(pair: Pair) -> None:
 
 def test_filters(pair: Pair) -> None:
     cpa = load(pair, "filters", sync_reply=True)
-    ids = [
-        pair.ours.client.send_message(asked(pair, cpa, conversation_id=f"c-{number}", ref_to_message_id=reference))
-        for number, reference in enumerate([None, "a@b", "a@b"])
-    ]
-    for identity in ids:
-        arrives(pair.partner, identity)
+    ids = []
+    for number, reference in enumerate([None, "a@b", "a@b"]):
+        message = asked(pair, cpa, conversation_id=f"c-{number}", ref_to_message_id=reference)
+        ids.append(pair.ours.client.send_message(message))
+        arrives(pair.partner, ids[-1])  # one by one: the list is in the order of arrival
     listed = pair.partner.client.list_unprocessed_message_ids
     assert listed(MessageFilter(cpa_id=cpa)) == ids
     assert listed(MessageFilter(cpa_id=cpa), max_nr=2) == ids[:2]
