@@ -23,6 +23,8 @@ COMMANDS = (
     "new",
     "what-if",
     "documents",
+    "cpa",
+    "package",
     "flows",
     "certificate",
     "expiry",

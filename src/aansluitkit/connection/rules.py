@@ -214,6 +214,13 @@ def cpa_dates(connection: Connection) -> Iterator[Finding]:
         yield "cpa.end", f"{cpa.end.isoformat()} is over ten years after start (BP EB009): take the certificates' end"
 
 
+def cpa_is_not_retired(connection: Connection) -> Iterator[Finding]:
+    """The CPA that is in use stays in the adapters."""
+    for index, identity in enumerate(connection.cpa.retired):
+        if identity == connection.cpa.id:
+            yield f"cpa.retired.{index}", f"'{identity}' is connection_cpa.id, which is in use: take it out of one"
+
+
 def retries_belong_to_profile(connection: Connection) -> Iterator[Finding]:
     """Only a reliable profile repeats and acknowledges (KV ch. 2, 3 and 5)."""
     cpa = connection.cpa
@@ -574,6 +581,7 @@ RULES: tuple[Rule, ...] = (
     names_are_unambiguous,
     ports_once_per_host,
     cpa_dates,
+    cpa_is_not_retired,
     services_differ,
     service_actions_once,
     acknowledgments_are_of_one_kind,

@@ -15,9 +15,10 @@ from cryptography import x509
 from multidict import MultiDict
 from pydantic import BaseModel, ValidationError
 
+from aansluitkit.agreement.structure import read_agreement
 from aansluitkit.ebms import bodies
 from aansluitkit.ebms.asking import Asking
-from aansluitkit.ebms.cpa import Cpa, read_cpa
+from aansluitkit.ebms.cpa import Cpa
 from aansluitkit.ebms.errors import MalformedError, SecurityFailure
 from aansluitkit.ebms.messages import Kept
 from aansluitkit.ebms.mime import Payload
@@ -164,6 +165,12 @@ class Traffic:
         found = await asyncio.to_thread(self._store.messages.unprocessed, asked.filter(), asked.max_nr)
         return web.json_response(found)
 
+    async def pending(self, request: web.Request) -> web.Response:
+        """Ids of messages whose sending has not ended; the reference adapter has no such list."""
+        asked = _query(bodies.MessageFilter, request)
+        found = await asyncio.to_thread(self._store.messages.pending, asked.filter(), asked.max_nr)
+        return web.json_response(found)
+
     async def show(self, request: web.Request) -> web.Response:
         """A message."""
         kept, payloads = await self._found(request)
@@ -305,7 +312,7 @@ def _given(model: BaseModel) -> web.Response:
 
 def _usable(document: bytes) -> Cpa:
     try:
-        cpa = read_cpa(document)
+        cpa = read_agreement(document).cpa
         check_algorithms(cpa)
     except MalformedError as error:
         raise web.HTTPBadRequest(text=str(error)) from error

@@ -73,6 +73,7 @@ def routes_of(cpas: Agreements, traffic: Traffic) -> list[Route]:
         ("POST", "/ebms/messages/mtom", traffic.send_parts, properties, TEXT),
         ("GET", "/ebms/messages/mtom/{id}", traffic.show_parts, None, None, bodies.Process),
         ("GET", "/ebms/messages/unprocessed", traffic.unprocessed, None, ids, wanted),
+        ("GET", "/ebms/messages/pending", traffic.pending, None, ids, wanted),
         ("GET", "/ebms/messages/{id}/status", traffic.status, None, status),
         ("PUT", "/ebms/messages/{id}", traffic.resend, None, TEXT),
         ("GET", "/ebms/messages/{id}", traffic.show, None, message, bodies.Process),
