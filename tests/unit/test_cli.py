@@ -320,7 +320,7 @@ def test_compliance_run_is_not_for_mijnoverheid(name: str) -> None:
     assert status == 1
     assert "the Compliancevoorziening alone" in error
     status, _, error = run("compliance", "inventories/voorbeeldgemeente/compliance")
-    assert status == 1
+    assert status == 2
     assert "is an example" in error
 
 

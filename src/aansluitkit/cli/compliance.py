@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from aansluitkit.cli.app import Inventory, JsonFile, app, console, examples, write_json
+from aansluitkit.cli.hosts import refuse_another_lab
 from aansluitkit.connection import load_connection
 
 
@@ -26,13 +27,15 @@ def compliance(
     """Play every profile both ways with the Compliancevoorziening, or the lab's stand-in, which misbehaves as well."""
     from aansluitkit.compliance import Result, play, show, summarise, write_html  # noqa: PLC0415
 
+    connection = load_connection(inventory)
+    refuse_another_lab(inventory, connection)
     target = console(json_file)
     with target.status("playing the cases of the Compliancevoorziening"):
         report = play(inventory, lambda outcome: show(target, outcome))
     summarise(target, report)
     write_json(report.as_json(), json_file)
     if html_file:
-        write_html(report, load_connection(inventory), html_file)
+        write_html(report, connection, html_file)
     if report.count(Result.NOT_PLAYED):
         target.print("what was not played proves nothing", style="yellow")
     raise typer.Exit(0 if report.passed else 1)

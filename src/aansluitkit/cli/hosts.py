@@ -80,11 +80,16 @@ def _deployable(inventory: Path) -> Connection:
     [entry] = survey([inventory])
     if entry.problems:
         raise InventoryError(list(entry.problems))
-    _refuse_another_lab(inventory, connection)
+    refuse_another_lab(inventory, connection)
     return connection
 
 
-def _refuse_another_lab(inventory: Path, connection: Connection) -> None:
+def refuse_another_lab(inventory: Path, connection: Connection) -> None:
+    """Refuse what is meant for the lab of ``inventory`` while another one stands on this machine.
+
+    Raises:
+        KitError: when that is so.
+    """
     if connection.environment is Environment.LAB:
         from aansluitkit.lab.lock import refuse_another  # noqa: PLC0415
 
@@ -156,7 +161,7 @@ def _ready(paths: list[Path]) -> dict[Path, Connection]:
     }
     for inventory, connection in chosen.items():
         refuse_deployment(inventory, connection)
-        _refuse_another_lab(inventory, connection)
+        refuse_another_lab(inventory, connection)
     if not chosen:
         raise UsageError(
             f"{', '.join(map(str, paths))} holds nothing but examples and labs: name the one that is meant"
@@ -254,7 +259,7 @@ def verify(
     from aansluitkit.verification import Result, show, verify, write_html  # noqa: PLC0415
 
     target = console(json_file)
-    _refuse_another_lab(inventory, load_connection(inventory))
+    refuse_another_lab(inventory, load_connection(inventory))
     report = verify(inventory, lambda found: show(target, found), only)
     write_json(report.as_json(), json_file)
     if html_file:
