@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -67,7 +68,7 @@ def _show(entries: list[Entry], target: Console) -> None:
     for entry in entries:
         for style, kind in (("red", "problems"), ("yellow", "blanks"), ("yellow", "warnings")):
             for problem in getattr(entry, kind):
-                place = (Path(problem.file).resolve(), problem.line, problem.variable, problem.message)
+                place = (os.path.realpath(problem.file), problem.line, problem.variable, problem.message)
                 if place in told:
                     continue
                 told.add(place)
