@@ -1,6 +1,6 @@
 # Each target calls the tool itself; everything lands in .venv, .lab and ~/.cache/aansluitkit.
 VENV := .venv/bin
-ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo --preserve-env=ADAPTER,EBMS_ADMIN_JAR)
 export PATH := $(CURDIR)/$(VENV):$(PATH)
 
 .PHONY: lab lab-down test lint unit fuzz bench bootstrap clean
@@ -25,6 +25,7 @@ fuzz: bootstrap
 
 bench: bootstrap
 	@$(VENV)/python tests/bench/check.py
+	@$(VENV)/python tests/bench/documents.py
 	@$(ROOT) $(VENV)/python tests/bench/firewall.py
 	@$(ROOT) $(VENV)/python tests/bench/messages.py
 	@$(ROOT) $(VENV)/python tests/bench/lab.py

@@ -9,11 +9,13 @@ import pytest
 
 from aansluitkit.connection import Component, Connection, Host
 from aansluitkit.connection.views import CERTIFICATES
+from aansluitkit.verification.checks import HOPS
 from aansluitkit.verification.site import Site
 
 REFUSED_FOLDER = "/run/aansluitkit-verify"
 REFUSED = ("refused-foreign-authority", "refused-wrong-oin", "refused-revoked")
 PING_SECONDS = 75  # an adapter waits for connection, answer and Pong
+PING_ATTEMPTS = 6  # of an adapter that can miss a Pong which came
 
 
 @pytest.fixture(scope="session")
@@ -75,8 +77,11 @@ def ping(rest: Rest, connection: Connection) -> Callable[[Host], tuple[str, str]
     def once(host: Host) -> tuple[str, str]:
         if host.name not in done:
             sender, receiver = (other, own) if Component.PARTNER in host.components else (own, other)
-            answer = rest(host, "POST", f"/ebms/ping/{connection.cpa.id}/from/{sender}/to/{receiver}")
-            done[host.name] = _outcome(answer)
+            for _ in range(PING_ATTEMPTS):
+                answer = rest(host, "POST", f"/ebms/ping/{connection.cpa.id}/from/{sender}/to/{receiver}")
+                done[host.name] = _outcome(answer)
+                if not _may_miss_a_pong(answer):
+                    break
         return done[host.name]
 
     return once
@@ -88,4 +93,12 @@ def _outcome(answer: dict[str, Any]) -> tuple[str, str]:
     if answer["status"] == 204:
         return "", ""
     hop, _, reason = answer["body"].partition(": ")
-    return (hop, reason) if reason else ("ping", f"HTTP {answer['status']} {answer['body'][:300]}")
+    return (hop, reason) if hop in HOPS else ("ping", f"HTTP {answer['status']} {answer['body'][:300]}")
+
+
+def _may_miss_a_pong(answer: dict[str, Any]) -> bool:
+    """Whether the Ping failed without a word on the hop, as it does with ebms-admin when all is well.
+
+    Its nodes do not share the Pongs that they wait for, and the load balancer gives each to either.
+    """
+    return answer.get("status") == 500 and answer["body"].partition(": ")[0] not in HOPS

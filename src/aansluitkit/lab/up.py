@@ -17,6 +17,7 @@ from aansluitkit.connection.loading import load_inventory
 from aansluitkit.connection.places import Places
 from aansluitkit.errors import InventoryError
 from aansluitkit.lab import image, landscape
+from aansluitkit.lab.adapter import check_adapter
 from aansluitkit.lab.ansible import ENVIRONMENT
 from aansluitkit.lab.lock import alone, claim
 from aansluitkit.lab.pki import make_pki
@@ -39,6 +40,7 @@ def lab_up(inventory: Path, console: Console) -> Report:
     """
     connection = load_connection(inventory)
     generation = _generation(connection, inventory)
+    adapter = check_adapter()
     with alone():
         claim(inventory)
         steps = Steps(console)
@@ -49,6 +51,7 @@ def lab_up(inventory: Path, console: Console) -> Report:
         with steps.step("landscape"):
             landscape.up(inventory, steps.say)
         with steps.step("configuration"):
+            steps.say(f"the organisation's adapter is {adapter}")
             log = STATE / "log/site.log"
             changed = play(ROOT / "playbooks/site.yml", inventory, log, steps.say, environment=ENVIRONMENT)
             steps.say(f"{changed} tasks changed something")
