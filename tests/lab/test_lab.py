@@ -234,6 +234,7 @@ def shown(host: str) -> str:
 def test_unknown_next_certificate_is_named() -> None:
     """One side trusts what comes next and the other does not: the switch would break the connection."""
     renewal("order", "g1")
+    rotate("current", "partner")  # where the authorities publish their CRLs
     rotate("trust", "adapter")
     failed = verify("next_")
     nodes = ("adapter-1", "adapter-2")

@@ -258,34 +258,43 @@ def _make(connection: Connection, generation: Generation, folder: Path, say: Pro
     foreign = hierarchy.chain("aansluitkit vreemd", f"{place}/vreemd")
     internal = hierarchy.authority("aansluitkit lab - intern")
     own, partner = _parties(connection).values()
-    stranger = Subject("Gemeente Vreemdeling", ("ebms.vreemdeling.test",), "00000099000000009000")
     say("making certificates")
     for name, subject, issuer in (
         (ENDPOINT, own, trusted[-1]),
         (PARTNER, partner, trusted[-1]),
-        (WRONG_OIN, stranger, trusted[-1]),
-        (REVOKED, partner, trusted[-1]),
         (FOREIGN, partner, foreign[-1]),
     ):
         _write(folder / name, hierarchy.leaf(subject, issuer), issuer, trusted[0].root)
-    past = Hierarchy(generation, datetime.now(UTC) - VALIDITY)
-    _write(folder / EXPIRED, past.leaf(partner, trusted[-1]), trusted[-1], trusted[0].root)
     for authority in (*trusted, *foreign):
         _keep(folder, authority)
-    revoke(folder, folder / REVOKED / "certificate.pem")
     for party in (ENDPOINT, PARTNER):
         for name in _hosts_of(connection, party):
             shutil.copytree(folder / party, folder / name)
-    for host in connection.hosts_of(Component.PARTNER):
-        for name, source in (("expired", EXPIRED), ("wrong", WRONG_OIN)):
-            both = [(folder / source / f"{part}.pem").read_bytes() for part in ("key", "certificate")]
-            _store(folder / host.name / f"stand-in-{name}-key.pem", b"".join(both))
+    _make_refused(connection, generation, folder, trusted[-1])
     for component in (Component.ADAPTER, Component.PARTNER, Component.DATABASE):
         for host in connection.hosts_of(component):
             leaf = hierarchy.leaf(Subject(connection.organisation.name, (connection.name_of(host),)), internal)
             _write(folder / host.name, leaf, internal, internal.root, prefix="internal-")
     for host in connection.hosts_of(Component.APPLICATION):
         _store(folder / host.name / "internal-trust.pem", _pem([internal.root]))
+
+
+def _make_refused(connection: Connection, generation: Generation, folder: Path, issuer: Authority) -> None:
+    """Make the certificates of ``issuer`` that must be refused; the partner's hosts can show two of them."""
+    now = datetime.now(UTC)
+    partner = _parties(connection)[PARTNER]
+    stranger = Subject("Gemeente Vreemdeling", ("ebms.vreemdeling.test",), "00000099000000009000")
+    for name, subject, begins in (
+        (WRONG_OIN, stranger, now),
+        (REVOKED, partner, now),
+        (EXPIRED, partner, now - VALIDITY),
+    ):
+        _write(folder / name, Hierarchy(generation, begins).leaf(subject, issuer), issuer, issuer.root)
+    for host in connection.hosts_of(Component.PARTNER):
+        for name, source in (("expired", EXPIRED), ("wrong", WRONG_OIN)):
+            both = [(folder / source / f"{part}.pem").read_bytes() for part in ("key", "certificate")]
+            _store(folder / host.name / f"stand-in-{name}-key.pem", b"".join(both))
+    revoke(folder, folder / REVOKED / "certificate.pem")
 
 
 def revoke(folder: Path, certificate: Path) -> None:
@@ -341,12 +350,13 @@ def order_renewals(connection: Connection, generation: Generation, folder: Path)
 
 
 def adopt_renewals(connection: Connection, generation: Generation, folder: Path) -> None:
-    """Put the next certificates of ``generation`` in the place of those in force."""
+    """Put the next certificates of ``generation`` in the place of those in force, and renew those to refuse."""
     for name in _parties(connection):
         for place in (name, *_hosts_of(connection, name)):
             for file in (folder / place / NEXT).iterdir():
                 file.rename(folder / place / file.name)
             (folder / place / NEXT).rmdir()
+    _make_refused(connection, generation, folder, load_authority(folder, f"{generation}-tsp"))
     (folder / "made-for").write_text(_made_for(connection, generation))
 
 
