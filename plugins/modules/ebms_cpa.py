@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import http.client
+import re
 import ssl
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -40,6 +41,7 @@ EXAMPLES = """
     user: ebms
     password: "{{ secret_rest_password }}"
 """
+DURATION = re.compile(r"(?<=[>\"])P(?:[0-9]+[YMD])*(?:T(?:[0-9]+(?:\.[0-9]+)?[HMS])+)?(?=[<\"])")
 BASE = "/service/rest/v19/cpas"
 TIMEOUT = 30
 
@@ -95,11 +97,18 @@ class _Named(http.client.HTTPSConnection):
 
 
 def canonical(document: str) -> str:
-    """The content of an XML document, whatever its layout and prefixes (C14N 2.0); other text as it is."""
+    """The content of an XML document, whatever its layout, prefixes (C14N 2.0) and empty parts of durations."""
     try:
-        return ElementTree.canonicalize(document, strip_text=True, rewrite_prefixes=True)
+        content = ElementTree.canonicalize(document, strip_text=True, rewrite_prefixes=True)
     except ElementTree.ParseError:
         return document
+    return DURATION.sub(lambda found: _without_zeros(found[0]), content)
+
+
+def _without_zeros(duration: str) -> str:
+    """PT3H for P0Y0M0DT3H0M0.000S, which is how ebms-admin writes it."""
+    parts = re.findall(r"[PT]|[0-9.]+[YMDHS]", duration)
+    return "".join(part for part in parts if part in "PT" or float(part[:-1])).rstrip("T")
 
 
 def ensure(adapter: Adapter, parameters: dict[str, Any], check: bool) -> dict[str, Any]:
