@@ -25,6 +25,7 @@ fuzz: bootstrap
 
 bench: bootstrap
 	@$(VENV)/python tests/bench/check.py
+	@$(VENV)/python tests/bench/documents.py
 	@$(ROOT) $(VENV)/python tests/bench/firewall.py
 	@$(ROOT) $(VENV)/python tests/bench/messages.py
 	@$(ROOT) $(VENV)/python tests/bench/lab.py

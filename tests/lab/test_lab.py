@@ -170,6 +170,17 @@ def test_rule_that_is_gone_fails_its_own_checks_alone() -> None:
     mend(failed[IN_FORCE]["message"])
 
 
+def test_every_profile_is_played_both_ways(tmp_path: Path) -> None:
+    """The whole compliance run, with the stand-in as Compliancevoorziening; afterwards nothing of it is left."""
+    played = kit("compliance", INVENTORY, "--json", "-", "--html", str(tmp_path / "rapport.html"))
+    assert played.returncode == 0, played.stdout + played.stderr
+    report = json.loads(played.stdout)
+    assert (report["failed"], report["not_played"]) == (0, 0)
+    assert report["passed"] == len(report["outcomes"])
+    assert (tmp_path / "rapport.html").is_file()
+    assert verify("test_inbound or test_outbound") == {}
+
+
 def test_cut_cpa_is_named() -> None:
     cpa = load_connection(ROOT / INVENTORY).cpa.id
     on(

@@ -22,6 +22,11 @@ from aansluitkit.project import ROOT
 
 LAB = Path(__file__).parents[2] / "inventories/lab"
 RECORDED = "AANSLUITKIT_RECORDED"
+# The schema of OASIS may not be copied into the project: it is looked for beside the checkout.
+CPPA_SCHEMA = Path(os.environ.get("CPPA_SCHEMA", ROOT.parent / "shared/data/xsd/cpp-cpa-2_0.xsd"))
+needs_schema = pytest.mark.skipif(
+    not CPPA_SCHEMA.is_file(), reason=f"the schema of OASIS is not at {CPPA_SCHEMA}; CPPA_SCHEMA may name it"
+)
 _EXCHANGE = re.compile(rb"^======== (to[AB])-\d+ (?:REQUEST|RESPONSE) \((\d+) bytes\)\n", re.MULTILINE)
 
 

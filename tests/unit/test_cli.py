@@ -23,6 +23,8 @@ COMMANDS = (
     "new",
     "what-if",
     "documents",
+    "cpa",
+    "package",
     "flows",
     "certificate",
     "expiry",
@@ -32,6 +34,7 @@ COMMANDS = (
     "deploy",
     "verify",
     "ping",
+    "compliance",
     "lab up",
     "lab down",
 )
@@ -294,7 +297,7 @@ def test_what_if_for_people_and_machines(tmp_path: Path) -> None:
     )
     status, output, _ = run(*arguments, "--on", "2027-03-01", "--json", tmp_path / "answer.json")
     assert status == 0
-    assert "2 touched, 2 not touched, 0 not asked" in output
+    assert "2 touched, 3 not touched, 0 not asked" in output
     assert "by 2027-03-01: have 198.51.100.99 in connection_partner.inbound_addresses" in output
     assert f"write it in {ROOT / 'inventories/shared/example-preprod.yml'}:" in output
     answer = json.loads((tmp_path / "answer.json").read_text())
@@ -309,6 +312,16 @@ def test_what_if_of_an_unknown_partner() -> None:
     status, _, error = run("what-if", "inventories", "--partner", "Logius", "--ends", "2027-03-01")
     assert status == 1
     assert "no connection has partner 'Logius'; known are " in error
+
+
+@pytest.mark.parametrize("name", ["voorbeeldgemeente/preprod", "voorbeeldgemeente/production"])
+def test_compliance_run_is_not_for_mijnoverheid(name: str) -> None:
+    status, _, error = run("compliance", f"inventories/{name}")
+    assert status == 1
+    assert "the Compliancevoorziening alone" in error
+    status, _, error = run("compliance", "inventories/voorbeeldgemeente/compliance")
+    assert status == 1
+    assert "is an example" in error
 
 
 @pytest.mark.parametrize("command", ["deploy", "plan", "up"])

@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
+from aansluitkit.ebms.scenarios import Scenario
+from aansluitkit.ebms.settings import StandInSettings
+
 ROLES = sorted((Path(__file__).parents[2] / "roles").iterdir())
 
 
@@ -40,3 +43,10 @@ def test_role_has_a_scenario(role: Path) -> None:
     assert (scenario / "molecule.yml").is_file()
     assert (scenario / "converge.yml").is_file()
     assert list((scenario / "tests").glob("test_*.py"))
+
+
+def test_adapter_knows_every_scenario_of_a_stand_in() -> None:
+    options = specifications(next(role for role in ROLES if role.name == "ebms_adapter"))["main"]["options"]
+    given = options["ebms_adapter_stand_in"]["options"]
+    assert set(given) == set(StandInSettings.model_fields)
+    assert given["scenario"]["choices"] == [scenario.value for scenario in Scenario]

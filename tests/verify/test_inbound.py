@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from aansluitkit.connection import Component, Connection, Host
-from aansluitkit.connection.model import HTTPS_PORT, OIN_TYPE
+from aansluitkit.connection.model import HTTPS_PORT
 from aansluitkit.connection.views import CERTIFICATES, CRLS
+from aansluitkit.digikoppeling import OIN_TYPE
 from aansluitkit.ebms.cpa import PartyId
 from aansluitkit.ebms.message import PING, SOAP_ACTION, build, fault_reason, request
 from aansluitkit.ebms.mime import CONTENT_TYPE

@@ -12,8 +12,9 @@ from typing import TypeVar
 from aansluitkit.certificates.trust import Anchors, read_anchors
 from aansluitkit.connection import Connection, Environment, examine
 from aansluitkit.connection.certificate_rules import endpoint_of, takes_test_certificates
-from aansluitkit.connection.model import OIN_TYPE, Trust
+from aansluitkit.connection.model import Trust
 from aansluitkit.connection.partial import Unknown
+from aansluitkit.digikoppeling import OIN_TYPE
 from aansluitkit.errors import InventoryError
 
 Value = TypeVar("Value")

@@ -15,6 +15,9 @@ import typer
 from aansluitkit.cli import inventories
 
 # isort: split
+from aansluitkit.cli import cpa
+
+# isort: split
 from aansluitkit.cli import flows
 
 # isort: split
@@ -24,12 +27,15 @@ from aansluitkit.cli import certificates
 from aansluitkit.cli import hosts
 
 # isort: split
+from aansluitkit.cli import compliance
+
+# isort: split
 from aansluitkit.cli import lab
 from aansluitkit.cli.app import app
 from aansluitkit.errors import InventoryError, KitError
 from aansluitkit.project import use_own_tools
 
-__all__ = ["app", "certificates", "flows", "hosts", "inventories", "lab", "main"]
+__all__ = ["app", "certificates", "compliance", "cpa", "flows", "hosts", "inventories", "lab", "main"]
 
 
 def main() -> None:

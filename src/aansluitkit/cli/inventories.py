@@ -317,7 +317,7 @@ def documents(
         bool, typer.Option("--netwerkoverzicht", help="Only the netwerkoverzicht, which needs no certificates yet.")
     ] = False,
 ) -> None:
-    """Write CPA, consumerspecificatie and the netwerkoverzicht (HTML, PDF and SVG) of an inventory."""
+    """Write CPA, consumerspecificatie, Ping document and netwerkoverzicht (HTML, PDF and SVG) of an inventory."""
     from aansluitkit.documents import date_of, write_documents, write_netwerkoverzicht  # noqa: PLC0415
 
     make = write_netwerkoverzicht if netwerkoverzicht else write_documents

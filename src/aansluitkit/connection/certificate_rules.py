@@ -7,7 +7,7 @@ chain ends in a trusted root is judged when a certificate is taken in, and on th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,8 +15,9 @@ from cryptography import x509
 
 from aansluitkit.certificates import rules as expected
 from aansluitkit.certificates.facts import read_leaf
-from aansluitkit.connection.model import OIN_TYPE, Connection, Environment
+from aansluitkit.connection.model import Connection, Environment
 from aansluitkit.connection.rules import TESTING, Finding, Rule
+from aansluitkit.digikoppeling import OIN_TYPE
 
 Found = tuple[str, x509.Certificate]  # 'organisation' or 'partner', and its leaf
 
@@ -27,10 +28,23 @@ def parties(connection: Connection) -> Iterator[tuple[str, Path]]:
     yield "partner", connection.certificates.partner
 
 
+def files(connection: Connection) -> Iterator[tuple[str, Path]]:
+    """Each party's certificate file, and those with one purpose beside TLS."""
+    yield from parties(connection)
+    for name in ("organisation_signing", "organisation_encryption", "partner_signing", "partner_encryption"):
+        path = getattr(connection.certificates, name)
+        if path:
+            yield name, path
+
+
 def leaves(connection: Connection) -> list[Found]:
-    """The certificates that can be read."""
+    """The certificates for TLS that can be read."""
+    return _read(parties(connection))
+
+
+def _read(named: Iterable[tuple[str, Path]]) -> list[Found]:
     found = []
-    for party, path in parties(connection):
+    for party, path in named:
         try:
             found.append((party, read_leaf(path)))
         except (OSError, ValueError):
@@ -44,7 +58,7 @@ def _named(connection: Connection, party: str) -> str:
 
 def certificate_files_are_there(connection: Connection) -> Iterator[Finding]:
     """The CPA names each party's certificate (seed 4.4.4)."""
-    for party, path in parties(connection):
+    for party, path in files(connection):
         try:
             read_leaf(path)
         except FileNotFoundError:
@@ -65,11 +79,11 @@ def certificate_files_are_there(connection: Connection) -> Iterator[Finding]:
 
 def serial_number_is_the_oin(connection: Connection) -> Iterator[Finding]:
     """Our certificate carries our OIN or HRN in the subject's serialNumber (BEV PKI001)."""
-    for party, certificate in leaves(connection):
-        if party == "organisation":
+    for party, certificate in _read(files(connection)):
+        if party.startswith("organisation"):
             oin, file = connection.organisation.oin, _named(connection, party)
             for sentence in expected.bears_number(file, certificate, oin, "connection_organisation.oin"):
-                yield "certificates.organisation", f"{sentence}: correct either, or order the certificate again"
+                yield f"certificates.{party}", f"{sentence}: correct either, or order the certificate again"
 
 
 def certificate_covers_endpoint(connection: Connection) -> Iterator[Finding]:
@@ -87,7 +101,7 @@ def endpoint_of(connection: Connection, party: str) -> tuple[str, str]:
 
 
 def _each(judge: Callable[[str, x509.Certificate], Iterator[str]], connection: Connection) -> Iterator[Finding]:
-    for party, certificate in leaves(connection):
+    for party, certificate in _read(files(connection)):
         for sentence in judge(_named(connection, party), certificate):
             yield f"certificates.{party}", sentence
 
@@ -99,7 +113,9 @@ def certificates_are_valid_now(connection: Connection) -> Iterator[Finding]:
 
 def certificates_serve_both_ways(connection: Connection) -> Iterator[Finding]:
     """Each party calls and is called, so its certificate is for client and server (PKIoverheid PoR part 3h; G4)."""
-    yield from _each(expected.serves_both_ways, connection)
+    for party, certificate in leaves(connection):
+        for sentence in expected.serves_both_ways(_named(connection, party), certificate):
+            yield f"certificates.{party}", sentence
 
 
 def certificates_are_strong(connection: Connection) -> Iterator[Finding]:
@@ -109,7 +125,7 @@ def certificates_are_strong(connection: Connection) -> Iterator[Finding]:
 
 def cpa_ends_with_certificates(connection: Connection) -> Iterator[Finding]:
     """The CPA holds both certificates, so it ends no later than the first of them (BP EB009, EB010)."""
-    found = leaves(connection)
+    found = _read(files(connection))
     if not found:
         return
     party, certificate = min(found, key=lambda item: item[1].not_valid_after_utc)
@@ -129,7 +145,7 @@ def test_certificates_stay_out(connection: Connection) -> Iterator[Finding]:
     advice = "give the certificate of PKIoverheid"
     if connection.environment is Environment.PREPROD:
         advice += ", or declare connection_test_certificates_allowed with the partner's reason"
-    for party, certificate in leaves(connection):
+    for party, certificate in _read(files(connection)):
         file, where = _named(connection, party), str(connection.environment)
         for sentence in expected.is_for_real(file, certificate, where, advice):
             yield f"certificates.{party}", sentence

@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from aansluitkit.connection import certificate_rules, inventory_rules, rules
+from aansluitkit.connection import certificate_rules, cpa_rules, inventory_rules, rules
 from aansluitkit.connection.environments import Neighbour, same_environment, shared_things
 from aansluitkit.connection.identifiers import shown
 from aansluitkit.connection.inventory_rules import (
@@ -164,9 +164,9 @@ class _Judgement:
 
     def _judge_connection(self) -> None:
         files = _found(lambda connection: iter(certificate_rules.rules_of(connection)), self.connection)
-        for rule in (*rules.RULES, *files):
+        for rule in (*rules.RULES, *files, *cpa_rules.RULES):
             self._hear(self.problems, rule, self.connection)
-        for rule in (*rules.WARNINGS, *(certificate_rules.WARNINGS if files else ())):
+        for rule in (*rules.WARNINGS, *(certificate_rules.WARNINGS if files else ()), *cpa_rules.WARNINGS):
             self._hear(self.warnings, rule, self.connection)
 
     def _hear(self, into: list[Problem], rule: rules.Rule, connection: Connection) -> None:

@@ -28,8 +28,8 @@ from pydantic import (
 
 from aansluitkit.connection.identifiers import Fqdn, Oin, check_fqdn, check_oin, shown
 from aansluitkit.connection.place import OpenStack, Place
+from aansluitkit.digikoppeling import OIN_TYPE
 
-OIN_TYPE = "urn:osb:oin"  # Koppelvlakstandaard ebMS2 chapter 5, PartyId
 _NO_URL = re.compile(r"[^A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]", re.ASCII)
 EXTERNAL = "external"  # the zone of the partner, and of everything that lies in no zone
 HTTP_PORT = 80  # of CRLs, which prove themselves by their signature
@@ -331,10 +331,19 @@ class Roles(Model):
     provider: Word = "SP"
 
 
-class CpaParameters(Model):
-    """What the CPA says beyond parties, endpoints and certificates."""
+CpaId = Annotated[str, _text(r"[A-Za-z0-9$_.-]{1,255}", "at most 255 letters, digits, $, _, . and -")]
 
-    id: Annotated[str, _text(r"[A-Za-z0-9$_.-]{1,255}", "at most 255 letters, digits, $, _, . and -")]
+
+class CpaParameters(Model):
+    """What the CPA says beyond parties, endpoints and certificates.
+
+    A ``file`` that came from the Creatievoorziening or the partner is used as it is, when it agrees with all this.
+    ``retired`` are ids of former CPAs; an adapter keeps each until it stands there.
+    """
+
+    id: CpaId
+    file: Path | None = None
+    retired: tuple[CpaId, ...] = ()
     start: AwareDatetime
     end: AwareDatetime
     roles: Roles = Roles()
@@ -362,11 +371,28 @@ class CpaParameters(Model):
         return self.start <= moment < self.end
 
 
+PARTIES = ("organisation", "partner")
+USES = ("signing", "encryption", "server", "client")  # of a party's certificates, in the CPA's order
+
+
 class Certificates(Model):
-    """Files with each party's certificate (PEM, leaf first), as the CPA names them."""
+    """Files with each party's certificate (PEM, leaf first), as the CPA names them.
+
+    A party that has others to sign with, or to have payloads encrypted for, names these too.
+    """
 
     organisation: Path
     partner: Path
+    organisation_signing: Path | None = None
+    organisation_encryption: Path | None = None
+    partner_signing: Path | None = None
+    partner_encryption: Path | None = None
+
+    def of(self, party: str, use: str) -> Path:
+        """The file for ``use`` (client, server, signing or encryption) of ``party`` (organisation or partner)."""
+        own: Path | None = getattr(self, f"{party}_{use}", None)
+        found: Path = own or getattr(self, party)
+        return found
 
 
 def _check_sha256(value: object) -> str:

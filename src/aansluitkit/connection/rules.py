@@ -12,7 +12,6 @@ from aansluitkit.connection.identifiers import TEST_PREFIX, check_hrn, doubt_oin
 from aansluitkit.connection.model import (
     EXTERNAL,
     HTTPS_PORT,
-    OIN_TYPE,
     Component,
     Connection,
     Environment,
@@ -22,6 +21,7 @@ from aansluitkit.connection.model import (
     other_port,
 )
 from aansluitkit.connection.place_rules import PLACE_RULES
+from aansluitkit.digikoppeling import OIN_TYPE
 
 Finding = tuple[str, str]  # dotted path below connection_, sentence
 Rule = Callable[[Connection], Iterator[Finding]]
@@ -212,6 +212,13 @@ def cpa_dates(connection: Connection) -> Iterator[Finding]:
         yield "cpa.end", f"{cpa.end.isoformat()} is not after start {cpa.start.isoformat()}: correct either"
     elif (cpa.end - cpa.start).days > 3660:
         yield "cpa.end", f"{cpa.end.isoformat()} is over ten years after start (BP EB009): take the certificates' end"
+
+
+def cpa_is_not_retired(connection: Connection) -> Iterator[Finding]:
+    """The CPA that is in use stays in the adapters."""
+    for index, identity in enumerate(connection.cpa.retired):
+        if identity == connection.cpa.id:
+            yield f"cpa.retired.{index}", f"'{identity}' is connection_cpa.id, which is in use: take it out of one"
 
 
 def retries_belong_to_profile(connection: Connection) -> Iterator[Finding]:
@@ -574,6 +581,7 @@ RULES: tuple[Rule, ...] = (
     names_are_unambiguous,
     ports_once_per_host,
     cpa_dates,
+    cpa_is_not_retired,
     services_differ,
     service_actions_once,
     acknowledgments_are_of_one_kind,

@@ -8,8 +8,9 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
+from aansluitkit.certificates.facts import fingerprint, read_leaf
 from aansluitkit.connection.flows import AUTHORITIES, PARTNER, Direction, Flow, direction_of, flows_of, merged, zone_of
-from aansluitkit.connection.model import HTTPS_PORT, Component, Connection, Host
+from aansluitkit.connection.model import HTTPS_PORT, PARTIES, USES, Component, Connection, Host
 
 CERTIFICATES = "/etc/aansluitkit/certificates"
 CRLS = "/var/lib/aansluitkit-crl/crls.pem"
@@ -160,6 +161,7 @@ def _adapter(connection: Connection, host: Host) -> dict[str, Any]:
         "database": f"postgresql+psycopg://{place}?{checked}",
         "ebms_port": connection.ports.ebms,
         "path": connection.path,
+        "stand_in": {},
     }
 
 
@@ -171,6 +173,13 @@ def _partner(connection: Connection, host: Host) -> dict[str, Any]:
         "database": "sqlite:////var/lib/aansluitkit/adapter.db",
         "ebms_port": HTTPS_PORT,
         "path": connection.partner.path,
+        # It plays the Compliancevoorziening too, and in drills a partner that misbehaves.
+        "stand_in": {
+            "echo": True,
+            "switchable": True,
+            "expired_certificate_file": f"{CERTIFICATES}/stand-in-expired-key.pem",
+            "wrong_certificate_file": f"{CERTIFICATES}/stand-in-wrong-key.pem",
+        },
     }
 
 
@@ -182,5 +191,17 @@ def _msh(connection: Connection, host: Host) -> dict[str, Any]:
         "rest_port": connection.ports.rest,
         "health_port": connection.ports.health,
         "cpa": connection.cpa.id,
+        "retired_cpas": list(connection.cpa.retired),
+        "parties": [connection.organisation.party_id, connection.partner.party_id],
+        "cpa_certificates": _fingerprints(connection),
         "crl_file": CRLS if connection.crl_addresses else "",
     }
+
+
+def _fingerprints(connection: Connection) -> list[str]:
+    """SHA-256 of every certificate that the CPA may name; none while one can't be read, as before the lab has them."""
+    files = {connection.certificates.of(party, use) for party in PARTIES for use in USES}
+    try:
+        return sorted({fingerprint(read_leaf(path)) for path in files})
+    except (OSError, ValueError):
+        return []

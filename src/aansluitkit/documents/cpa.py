@@ -6,6 +6,7 @@ The same connection and certificates give the same bytes.
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,8 +15,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from pydantic import TypeAdapter
 
+from aansluitkit.agreement.rules import check
 from aansluitkit.connection import Connection, Profile
-from aansluitkit.connection.model import OIN_TYPE
+from aansluitkit.connection.model import USES
+from aansluitkit.digikoppeling import OIN_TYPE
 from aansluitkit.documents.rendering import render
 from aansluitkit.errors import KitError
 
@@ -68,11 +71,38 @@ class Party:
     oin: str
     party_id_type: str
     endpoint: str
-    certificate: PartyCertificate
+    certificates: Mapping[str, PartyCertificate]
+
+
+def cpa_document(connection: Connection) -> bytes:
+    """The CPA that came from the Creatievoorziening or the partner, byte for byte, or else one out of the inventory.
+
+    A file that came was judged with its inventory (``connection.cpa_rules``).
+
+    Raises:
+        KitError: when the file or a certificate can't be read, or the inventory's own CPA does not keep a rule.
+    """
+    if connection.cpa.file:
+        return read_received(connection.cpa.file)
+    document = render_cpa(connection).encode()
+    check(document, f"CPA {connection.cpa.id} of connection '{connection.name}' ({connection.environment})")
+    return document
+
+
+def read_received(path: Path) -> bytes:
+    """The CPA in file ``path``.
+
+    Raises:
+        KitError: when it can't be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise KitError(f"'{path}' can't be read ({str(error.strerror).lower()}): put the CPA there") from error
 
 
 def render_cpa(connection: Connection) -> str:
-    """Return the CPA of ``connection`` as XML.
+    """Return the CPA that the inventory of ``connection`` describes, as XML, not yet judged.
 
     Raises:
         KitError: when a certificate can't be read or the template yields no XML.
@@ -126,7 +156,7 @@ def _parties(connection: Connection) -> tuple[Party, Party]:
         oin=connection.organisation.oin,
         party_id_type=OIN_TYPE,
         endpoint=connection.endpoint,
-        certificate=PartyCertificate.read(connection.certificates.organisation),
+        certificates=_certificates(connection, "organisation"),
     )
     provider = Party(
         code=PROVIDER,
@@ -136,9 +166,15 @@ def _parties(connection: Connection) -> tuple[Party, Party]:
         oin=connection.partner.oin,
         party_id_type=connection.partner.party_id_type,
         endpoint=connection.partner.endpoint,
-        certificate=PartyCertificate.read(connection.certificates.partner),
+        certificates=_certificates(connection, "partner"),
     )
     return requester, provider
+
+
+def _certificates(connection: Connection, party: str) -> dict[str, PartyCertificate]:
+    files = {use: connection.certificates.of(party, use) for use in USES}
+    read = {path: PartyCertificate.read(path) for path in dict.fromkeys(files.values())}
+    return {use: read[path] for use, path in files.items()}
 
 
 def _moment(moment: datetime) -> str:

@@ -6,20 +6,25 @@ from datetime import date
 from pathlib import Path
 
 from aansluitkit.connection import Connection
-from aansluitkit.documents.cpa import render_consumerspecificatie, render_cpa
+from aansluitkit.documents.cpa import cpa_document, render_consumerspecificatie
 from aansluitkit.documents.netwerkoverzicht import as_pdf, render_netwerkoverzicht
 from aansluitkit.documents.picture import render_picture
-from aansluitkit.documents.rendering import write
+from aansluitkit.documents.rendering import render, write
+from aansluitkit.ebms.message import MSH_SERVICE
 
 
 def write_documents(connection: Connection, folder: Path, state: date) -> list[Path]:
     """Write every document of ``connection`` into ``folder`` and return the files; ``state`` dates the inventory.
 
     Raises:
-        KitError: when a certificate can't be read, a template yields no XML or no PDF can be made; nothing is written
+        KitError: when a file can't be read, the CPA does not keep a rule, or no PDF can be made; nothing is written
             then.
     """
-    cpa = {"cpa.xml": render_cpa(connection), "consumerspecificatie.xml": render_consumerspecificatie(connection)}
+    cpa: dict[str, str | bytes] = {
+        "cpa.xml": cpa_document(connection),
+        "consumerspecificatie.xml": render_consumerspecificatie(connection),
+        "ping.xml": render("ping.xml.j2", connection=connection, service=MSH_SERVICE),
+    }
     return _write({**cpa, **_netwerkoverzicht(connection, state)}, folder)
 
 

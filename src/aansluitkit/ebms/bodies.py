@@ -16,6 +16,7 @@ from pydantic.alias_generators import to_camel
 
 from aansluitkit.ebms.messages import Filter, Kept
 from aansluitkit.ebms.mime import Payload
+from aansluitkit.ebms.scenarios import LATE_SECONDS, Scenario
 from aansluitkit.ebms.sending import Wish
 
 
@@ -183,6 +184,19 @@ class Process(_Body):
     """Whether the message is taken by reading it."""
 
     process: bool = False
+
+
+class Play(_Body):
+    """How a stand-in is to misbehave from now on; without scenario not at all."""
+
+    scenario: Scenario | None = None
+    late_seconds: Annotated[float, Field(gt=0, le=600)] = LATE_SECONDS
+
+
+class Played(Play):
+    """How a stand-in misbehaves, and how many requests came in since it began to."""
+
+    requests: int
 
 
 class OfCpa(_Body):

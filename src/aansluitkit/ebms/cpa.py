@@ -33,7 +33,8 @@ MOST_RETRIES = 10_000
 
 Found = TypeVar("Found")
 
-_DURATION = re.compile(r"P(?:(\d{1,6})D)?(?:T(?:(\d{1,6})H)?(?:(\d{1,6})M)?(?:(\d{1,6})(?:\.\d+)?S)?)?")
+# Some adapters write every part, those that are nothing as well: P0Y0M1DT3H0M0.000S.
+_DURATION = re.compile(r"P(?:0+Y)?(?:0+M)?(?:(\d{1,6})D)?(?:T(?:(\d{1,6})H)?(?:(\d{1,6})M)?(?:(\d{1,6})(?:\.\d+)?S)?)?")
 _CERTIFICATES = {
     "client": "tns:TransportSender//tns:ClientCertificateRef",
     "server": "tns:TransportReceiver//tns:ServerCertificateRef",

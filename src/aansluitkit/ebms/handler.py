@@ -1,7 +1,8 @@
 """What the adapter does with a message that comes in.
 
 Who sends is judged by the CPA: the OIN in the client certificate must be one of the From party's. A renewed
-certificate of the same OIN passes, another party's does not, whoever signed it.
+certificate of the same OIN passes, another party's does not, whoever signed it. A party without OIN, as the
+Compliancevoorziening is, is known by the certificate that the CPA names.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from aansluitkit.digikoppeling import OIN_TYPE
 from aansluitkit.ebms.certificates import oin_of
 from aansluitkit.ebms.cpa import Cpa, Party, Terms
 from aansluitkit.ebms.errors import ErrorCode, ErrorListError, MalformedError
@@ -157,12 +159,13 @@ class Handler:
 
     def _identify(self, header: Header, certificate: bytes | None, cpa: Cpa, sender: Party) -> None:
         oin = oin_of(certificate) if certificate else None
-        if oin not in [identification.value for identification in sender.ids]:
+        oins = [identification.value for identification in sender.ids if identification.type == OIN_TYPE]
+        if oins and oin not in oins:
             raise Refusal(
                 f"the OIN in the client certificate, {oin or 'none'}, is not the one that CPA {cpa.id} names for the "
                 f"From party, {header.sender.value}"
             )
-        if self._rules.identity is Identity.CERTIFICATE:
+        if self._rules.identity is Identity.CERTIFICATE or not oins:
             named = sender.certificates.get("client")
             if named is None or self._store.certificate_for(named, cpa.id) != certificate:
                 raise Refusal(f"the client certificate is not the one that CPA {cpa.id} names for {header.sender}")

@@ -17,6 +17,7 @@ from cryptography import x509
 from aansluitkit.ebms.certificates import read_certificate
 from aansluitkit.ebms.encryption import load_key
 from aansluitkit.ebms.handler import Identity
+from aansluitkit.ebms.scenarios import Scenario
 from aansluitkit.ebms.security import Keys
 from aansluitkit.ebms.settings import Settings
 from aansluitkit.ebms.signature import Signer, load_trust
@@ -84,6 +85,16 @@ def load_material(settings: Settings) -> Material:
         administration=_tls(server_context, rest.certificate_file, rest.key_file, None),
         keys=keys,
     )
+
+
+def played_contexts(settings: Settings, make: Callable[..., ssl.SSLContext]) -> dict[Scenario, ssl.SSLContext]:
+    """The contexts that ``make`` makes of the certificates that a stand-in shows in some scenarios.
+
+    Raises:
+        KitError: when one is not usable.
+    """
+    ebms, files = settings.ebms, settings.stand_in.certificates if settings.stand_in else {}
+    return {scenario: _tls(make, file, file, ebms.trust_file, ebms.crl_file) for scenario, file in files.items()}
 
 
 def stamp(settings: Settings) -> Stamp:

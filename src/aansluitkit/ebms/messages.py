@@ -292,9 +292,16 @@ class Messages:
 
     def unprocessed(self, wanted: Filter, limit: int) -> list[str]:
         """Ids of received messages that no application has taken yet, oldest first; ``limit`` 0 is all."""
+        return self._ids(State.RECEIVED, wanted, limit)
+
+    def pending(self, wanted: Filter, limit: int) -> list[str]:
+        """Ids of messages of ours whose sending has not ended, oldest first; ``limit`` 0 is all."""
+        return self._ids(State.CREATED, wanted, limit)
+
+    def _ids(self, state: State, wanted: Filter, limit: int) -> list[str]:
         found = (
             select(MESSAGE.c.message_id)
-            .where(MESSAGE.c.status == State.RECEIVED, MESSAGE.c.direction == Direction.RECEIVED, *_like(wanted))
+            .where(MESSAGE.c.status == state, *_like(wanted))
             .order_by(MESSAGE.c.at, MESSAGE.c.message_id)
             .limit(limit or None)
         )

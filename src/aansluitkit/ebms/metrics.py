@@ -6,6 +6,8 @@ A CRL is named after its authority, which the partner's certificate shows to eve
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from functools import lru_cache
 
 from prometheus_client import CollectorRegistry, Counter, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -13,7 +15,7 @@ from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
 
 from aansluitkit.ebms.certificates import read_certificate
-from aansluitkit.ebms.cpa import Cpa, PartyId
+from aansluitkit.ebms.cpa import Cpa, PartyId, read_cpa
 from aansluitkit.ebms.material import Material
 from aansluitkit.ebms.store import Store
 from aansluitkit.revocation.lists import name_of
@@ -68,19 +70,25 @@ class _Shared(Collector):
         return [length, oldest, counts, *self._of_agreements()]
 
     def _of_agreements(self) -> Iterator[Metric]:
-        found = (self._store.agreement(identity) for identity in self._store.cpa_ids())
-        last = last_agreements(cpa for cpa in found if cpa)
+        documents = filter(None, map(self._store.cpa, self._store.cpa_ids()))
+        end, expiry = _first_ends(tuple(documents))
         ends = GaugeMetricFamily("ebms_cpa_ends_timestamp_seconds", "When the first party is left without a CPA")
         expires = GaugeMetricFamily(
             "ebms_cpa_certificate_expires_timestamp_seconds", "When the first certificate in the last CPAs expires"
         )
-        if last:
-            ends.add_metric([], min(cpa.end for cpa in last).timestamp())
-        certificates = {held for cpa in last for party in cpa.parties for held in party.certificates.values()}
-        if certificates:
-            moments = (read_certificate(held).not_valid_after_utc for held in certificates)
-            expires.add_metric([], min(moments).timestamp())
-        yield from (ends, expires)
+        for gauge, moment in ((ends, end), (expires, expiry)):
+            if moment:
+                gauge.add_metric([], moment.timestamp())
+            yield gauge
+
+
+@lru_cache(maxsize=1)  # CPAs change once in a while, figures are asked every few seconds
+def _first_ends(documents: tuple[bytes, ...]) -> tuple[datetime | None, datetime | None]:
+    """When the first of the CPAs in ``documents`` ends that no other replaces, and the first certificate in those."""
+    last = last_agreements(map(read_cpa, documents))
+    held = {certificate for cpa in last for party in cpa.parties for certificate in party.certificates.values()}
+    expiries = [read_certificate(certificate).not_valid_after_utc for certificate in held]
+    return min((cpa.end for cpa in last), default=None), min(expiries, default=None)
 
 
 def last_agreements(cpas: Iterable[Cpa]) -> list[Cpa]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Callable
+import logging
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -14,16 +15,20 @@ from cryptography import x509
 from multidict import MultiDict
 from pydantic import BaseModel, ValidationError
 
+from aansluitkit.agreement.structure import read_agreement
 from aansluitkit.ebms import bodies
 from aansluitkit.ebms.asking import Asking
-from aansluitkit.ebms.cpa import Cpa, read_cpa
+from aansluitkit.ebms.cpa import Cpa
 from aansluitkit.ebms.errors import MalformedError, SecurityFailure
 from aansluitkit.ebms.messages import Kept
 from aansluitkit.ebms.mime import Payload
+from aansluitkit.ebms.scenarios import Stage
 from aansluitkit.ebms.security import check_algorithms
 from aansluitkit.ebms.sending import Sending
+from aansluitkit.ebms.settings import StandInSettings
 from aansluitkit.ebms.store import CertificateMapping, Store
 
+log = logging.getLogger(__name__)
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -160,6 +165,12 @@ class Traffic:
         found = await asyncio.to_thread(self._store.messages.unprocessed, asked.filter(), asked.max_nr)
         return web.json_response(found)
 
+    async def pending(self, request: web.Request) -> web.Response:
+        """Ids of messages whose sending has not ended; the reference adapter has no such list."""
+        asked = _query(bodies.MessageFilter, request)
+        found = await asyncio.to_thread(self._store.messages.pending, asked.filter(), asked.max_nr)
+        return web.json_response(found)
+
     async def show(self, request: web.Request) -> web.Response:
         """A message."""
         kept, payloads = await self._found(request)
@@ -223,6 +234,31 @@ class Traffic:
         return web.Response(status=204)
 
 
+class StandIn:
+    """What is played on ``stage``, as far as ``settings`` allow; ``hang_up`` closes connections that are open."""
+
+    def __init__(self, stage: Stage, settings: StandInSettings, hang_up: Callable[[], Awaitable[None]]) -> None:
+        self._stage = stage
+        self._settings = settings
+        self._hang_up = hang_up
+
+    async def show(self, _request: web.Request) -> web.Response:
+        """The scenario that is played."""
+        stage = self._stage
+        played = bodies.Played(scenario=stage.scenario, late_seconds=stage.late_seconds, requests=stage.requests)
+        return _given(played)
+
+    async def play(self, request: web.Request) -> web.Response:
+        """Play another scenario, or none."""
+        wanted = await _json(bodies.Play, request)
+        if not self._settings.can_play(wanted.scenario):
+            raise web.HTTPBadRequest(text=f"scenario: stand_in.{wanted.scenario}_file of the settings is not set")
+        self._stage.set(wanted.scenario, wanted.late_seconds)
+        await self._hang_up()
+        log.warning("playing scenario %s", wanted.scenario)
+        return web.Response(status=204)
+
+
 async def _text(request: web.Request) -> bytes:
     if request.content_type != "text/plain":
         raise web.HTTPUnsupportedMediaType(text="text/plain is expected")
@@ -276,7 +312,7 @@ def _given(model: BaseModel) -> web.Response:
 
 def _usable(document: bytes) -> Cpa:
     try:
-        cpa = read_cpa(document)
+        cpa = read_agreement(document).cpa
         check_algorithms(cpa)
     except MalformedError as error:
         raise web.HTTPBadRequest(text=str(error)) from error

@@ -18,21 +18,18 @@ from pydantic import TypeAdapter
 from aansluitkit.ebms import bodies
 from aansluitkit.ebms.errors import HopError
 from aansluitkit.ebms.openapi import TEXT, Route, describe
-from aansluitkit.ebms.resources import Agreements, Traffic
+from aansluitkit.ebms.resources import Agreements, StandIn, Traffic
 from aansluitkit.errors import KitError
 
 BASE = "/service/rest/v19"
 _JSON_OVERHEAD = 1024 * 1024  # on top of a message's payloads in base64
 
 
-def rest_application(
-    agreements: Agreements, traffic: Traffic, user: str, password: str, maximum_body_bytes: int
-) -> web.Application:
-    """The REST interface; everybody must know ``user`` and ``password`` (RFC 7617).
+def rest_application(routes: list[Route], user: str, password: str, maximum_body_bytes: int) -> web.Application:
+    """The REST interface with ``routes``; everybody must know ``user`` and ``password`` (RFC 7617).
 
     ``maximum_body_bytes`` is that of an ebMS message.
     """
-    routes = _routes(agreements, traffic)
     description = describe("ebMS adapter", "19", BASE, routes)
 
     async def show_description(_request: web.Request) -> web.Response:
@@ -48,8 +45,8 @@ def rest_application(
     return application
 
 
-def _routes(cpas: Agreements, traffic: Traffic) -> list[Route]:
-    """Everything that there is; of two that fit a path the first is taken."""
+def routes_of(cpas: Agreements, traffic: Traffic) -> list[Route]:
+    """Everything that there is of an adapter; of two that fit a path the first is taken."""
     ids = TypeAdapter(list[str])
     mappings, certificates = TypeAdapter(list[bodies.UrlMapping]), TypeAdapter(list[bodies.CertificateMapping])
     status, message = TypeAdapter(bodies.MessageStatus), TypeAdapter(bodies.Message)
@@ -76,6 +73,7 @@ def _routes(cpas: Agreements, traffic: Traffic) -> list[Route]:
         ("POST", "/ebms/messages/mtom", traffic.send_parts, properties, TEXT),
         ("GET", "/ebms/messages/mtom/{id}", traffic.show_parts, None, None, bodies.Process),
         ("GET", "/ebms/messages/unprocessed", traffic.unprocessed, None, ids, wanted),
+        ("GET", "/ebms/messages/pending", traffic.pending, None, ids, wanted),
         ("GET", "/ebms/messages/{id}/status", traffic.status, None, status),
         ("PUT", "/ebms/messages/{id}", traffic.resend, None, TEXT),
         ("GET", "/ebms/messages/{id}", traffic.show, None, message, bodies.Process),
@@ -84,6 +82,14 @@ def _routes(cpas: Agreements, traffic: Traffic) -> list[Route]:
         ("PATCH", "/ebms/events/{id}", traffic.process_events, None, None),
     ]
     return [Route(*row) for row in table]
+
+
+def scenario_routes_of(stand_in: StandIn) -> list[Route]:
+    """What a stand-in has beside them: it misbehaves on demand."""
+    return [
+        Route("GET", "/scenario", stand_in.show, None, TypeAdapter(bodies.Played)),
+        Route("PUT", "/scenario", stand_in.play, TypeAdapter(bodies.Play), None),
+    ]
 
 
 @web.middleware

@@ -9,6 +9,7 @@ import ssl
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from aiohttp import web
@@ -19,21 +20,29 @@ from aansluitkit.ebms.certificates import Untrusted, passed_certificate, read_ce
 from aansluitkit.ebms.client import Client
 from aansluitkit.ebms.database import CONNECTIONS
 from aansluitkit.ebms.delivery import Delivery
+from aansluitkit.ebms.echo import Echo
 from aansluitkit.ebms.errors import short
 from aansluitkit.ebms.handler import Handler, Response, Rules
 from aansluitkit.ebms.handshake import tell_refusals
-from aansluitkit.ebms.material import Contexts, Material, load_material, stamp
+from aansluitkit.ebms.material import Contexts, Material, load_material, played_contexts, stamp
 from aansluitkit.ebms.metrics import CONTENT_TYPE as METRICS_CONTENT_TYPE
 from aansluitkit.ebms.metrics import Metrics
 from aansluitkit.ebms.mime import Limits
 from aansluitkit.ebms.replies import Replies
-from aansluitkit.ebms.resources import Agreements, Traffic
-from aansluitkit.ebms.rest import rest_application
-from aansluitkit.ebms.scenarios import Dropped, LyingSecurity, RepeatingClient, Scenario, play
+from aansluitkit.ebms.resources import Agreements, StandIn, Traffic
+from aansluitkit.ebms.rest import rest_application, routes_of, scenario_routes_of
+from aansluitkit.ebms.scenarios import (
+    Dropped,
+    LyingClient,
+    LyingSecurity,
+    Stage,
+    disguise,
+)
 from aansluitkit.ebms.security import Security
 from aansluitkit.ebms.sending import Sending
 from aansluitkit.ebms.settings import Settings, read_secret
 from aansluitkit.ebms.store import Store, open_store
+from aansluitkit.ebms.tls import client_context, server_context
 from aansluitkit.ebms.webhook import Webhook
 from aansluitkit.errors import KitError
 
@@ -52,8 +61,11 @@ class Server:
         self._settings = settings
         self._stack = AsyncExitStack()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._runners: dict[str, web.AppRunner] = {}
         self._renewal = asyncio.Event()
         self.ports: dict[str, int] = {}
+        played = settings.stand_in
+        self._stage = Stage(played.scenario, played.late_seconds) if played else None
 
     async def start(self) -> None:
         """Open database and listeners.
@@ -70,11 +82,13 @@ class Server:
         self._read = stamp(settings)
         self._material = load_material(settings)
         self._contexts = Contexts(self._material)
+        if self._stage:
+            self._disguise(self._stage)
         inbound = None if ebms.offload else self._contexts.inbound
         administration = self._contexts.administration
-        sending = RepeatingClient if settings.scenario is Scenario.REPEAT else Client
-        client = await self._stack.enter_async_context(sending(self._contexts.outbound))
-        self._client = client
+        outbound = self._contexts.outbound
+        client = LyingClient(self._stage, outbound) if self._stage else Client(outbound)
+        self._client = await self._stack.enter_async_context(client)
         self._build(client)
         await self._listen("ebms", self._ebms_application(), ebms.address, ebms.port, inbound)
         await self._listen("rest", self._rest_application(client), rest.address, rest.port, administration)
@@ -82,34 +96,43 @@ class Server:
         self._spawn(self._forget())
         self._spawn(self._watch())
         self._spawn(self._delivery.run())
-        if self._webhook:
-            self._spawn(self._webhook.run())
+        for consumer in self._consumers:
+            self._spawn(consumer.run())
+
+    def _disguise(self, stage: Stage) -> None:
+        """Show the certificate that the scenario of the moment wants."""
+        contexts, settings = self._contexts, self._settings
+        contexts.inbound = disguise(contexts.inbound, stage, played_contexts(settings, server_context))
+        contexts.outbound = disguise(contexts.outbound, stage, played_contexts(settings, client_context))
 
     def _build(self, client: Client) -> None:
         """Put the parts together."""
         settings, ebms = self._settings, self._settings.ebms
         keys = self._material.keys
-        self._security = LyingSecurity(settings.scenario, keys) if settings.scenario else Security(keys)
-        if settings.scenario:
-            log.warning("this node plays scenario %s: it is no partner to rely on", settings.scenario)
+        self._security = LyingSecurity(self._stage, keys) if self._stage else Security(keys)
+        if self._stage:
+            log.warning("this node is a stand-in (scenario %s): it is no partner to rely on", self._stage.scenario)
         replies = Replies(self.store, self._security)
         self._delivery = Delivery(self.store, client, replies, settings.node, settings.delivery.parallel)
-        self._webhook = _webhook(self.store, settings)
+        self._sending = Sending(self.store, self._security, settings.domain)
+        self._consumers: list[Echo | Webhook] = [*self._echo(), *_webhook(self.store, settings)]
         rules = Rules(settings.domain, ebms.client_identity, Limits(body=ebms.maximum_body_bytes))
         self._handler = Handler(self.store, self._security, replies, rules)
         self._metrics = Metrics(self.store, lambda: self._material)
 
+    def _echo(self) -> list[Echo]:
+        played = self._settings.stand_in
+        return [Echo(self.store, self._sending, self._delivery.wake)] if played and played.echo else []
+
     def _rest_application(self, client: Client) -> web.Application:
         settings = self._settings
         asking = Asking(self.store, client, settings.domain, settings.pong_timeout_seconds)
-        sending = Sending(self.store, self._security, settings.domain)
-        return rest_application(
-            Agreements(self.store),
-            Traffic(self.store, sending, asking, self._delivery.wake),
-            settings.rest.user,
-            read_secret(settings.rest.password_file),
-            settings.ebms.maximum_body_bytes,
-        )
+        routes = routes_of(Agreements(self.store), Traffic(self.store, self._sending, asking, self._delivery.wake))
+        played = settings.stand_in
+        if self._stage and played and played.switchable:
+            routes += scenario_routes_of(StandIn(self._stage, played, self._hang_up))
+        password = read_secret(settings.rest.password_file)
+        return rest_application(routes, settings.rest.user, password, settings.ebms.maximum_body_bytes)
 
     def renew(self) -> None:
         """Read certificates, keys, roots and CRLs again; from the thread of the event loop alone."""
@@ -155,7 +178,7 @@ class Server:
     async def _listen(
         self, name: str, application: web.Application, address: str, port: int, context: ssl.SSLContext | None
     ) -> None:
-        runner = web.AppRunner(application, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
+        runner = self._runners[name] = web.AppRunner(application, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
         await runner.setup()
         self._stack.push_async_callback(runner.cleanup)
         site = web.TCPSite(runner, address, port, ssl_context=context)
@@ -165,6 +188,13 @@ class Server:
             raise KitError(f"{name}: can't listen on {address}:{port}: {error.strerror}") from error
         self.ports[name] = runner.addresses[0][1]
         log.info("%s listens on %s:%d", name, address, self.ports[name])
+
+    async def _hang_up(self) -> None:
+        """Break off the partners' connections, and use new ones: the next message meets another handshake."""
+        server = self._runners["ebms"].server
+        for connection in server.connections if server else []:
+            connection.force_close()
+        await self._client.renew()
 
     def _ebms_application(self) -> web.Application:
         application = web.Application(client_max_size=self._settings.ebms.maximum_body_bytes)
@@ -187,17 +217,18 @@ class Server:
             answer = Response(503)
         if answer.sends:
             self._delivery.wake()
-        if self._webhook:
-            self._webhook.wake()
+        for consumer in self._consumers:
+            consumer.wake()
         self._metrics.requests.labels(answer.status).inc()
         return web.Response(status=answer.status, body=answer.body or None, headers=answer.headers)
 
     async def _answer(self, request: web.Request, body: bytes) -> Response:
         certificate = self._certificate(request)
-        played = await play(self._settings.scenario) if self._settings.scenario else None
+        played = await self._stage.play() if self._stage else None
         if played:
             return played
-        return await asyncio.to_thread(self._handler.handle, request.headers, body, certificate)
+        answer = await asyncio.to_thread(self._handler.handle, request.headers, body, certificate)
+        return replace(answer, body=self._stage.bend(answer.body)) if self._stage else answer
 
     def _certificate(self, request: web.Request) -> bytes:
         """The client's certificate, in DER; it may have been revoked since it was accepted by TLS."""
@@ -262,11 +293,11 @@ def _problem(store: Store, material: Material, settings: Settings) -> str | None
     return next(iter(material.crls.expired()), None) if material.crls else None
 
 
-def _webhook(store: Store, settings: Settings) -> Webhook | None:
+def _webhook(store: Store, settings: Settings) -> list[Webhook]:
     if settings.webhook is None:
-        return None
+        return []
     try:
-        return Webhook(store.messages, settings.webhook, settings.node, settings.delivery.parallel)
+        return [Webhook(store.messages, settings.webhook, settings.node, settings.delivery.parallel)]
     except (ssl.SSLError, OSError) as error:
         raise KitError(
             f"webhook.trust_file: {settings.webhook.trust_file} has no usable roots; expected are certificates in PEM"

@@ -5,15 +5,24 @@ from __future__ import annotations
 import re
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, FilePath, IPvAnyAddress, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FilePath,
+    IPvAnyAddress,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from aansluitkit.ebms.handler import Identity
-from aansluitkit.ebms.scenarios import Scenario
+from aansluitkit.ebms.scenarios import LATE_SECONDS, Scenario
 from aansluitkit.errors import KitError
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -109,6 +118,43 @@ class WebhookSettings(_Settings):
         return path
 
 
+class StandInSettings(_Settings):
+    """A partner that is played: in the lab and in drills, never where messages count.
+
+    With ``echo`` it answers each EchoRequest by an EchoResponse, as the Compliancevoorziening does. ``scenario`` is how
+    it misbehaves; if ``switchable``, REST can change that. The two files hold key and certificates (PEM) for the
+    scenarios that are named after them.
+    """
+
+    echo: bool = False
+    scenario: Scenario | None = None
+    late_seconds: Annotated[float, Field(gt=0, le=600)] = LATE_SECONDS
+    switchable: bool = False
+    expired_certificate_file: FilePath | None = None
+    wrong_certificate_file: FilePath | None = None
+
+    @property
+    def certificates(self) -> dict[Scenario, Path]:
+        """The file of each scenario that has one."""
+        files = {
+            Scenario.EXPIRED_CERTIFICATE: self.expired_certificate_file,
+            Scenario.WRONG_CERTIFICATE: self.wrong_certificate_file,
+        }
+        return {scenario: file for scenario, file in files.items() if file}
+
+    def can_play(self, scenario: Scenario | None) -> bool:
+        """Whether everything is there that ``scenario`` wants."""
+        wanted = (Scenario.EXPIRED_CERTIFICATE, Scenario.WRONG_CERTIFICATE)
+        return scenario not in wanted or scenario in self.certificates
+
+    @model_validator(mode="after")
+    def _playable(self) -> Self:
+        if not self.can_play(self.scenario):
+            expected = f"scenario {self.scenario} needs {self.scenario}_file, with a key and certificates in PEM"
+            raise PydanticCustomError("scenario", expected)  # type: ignore[arg-type,unused-ignore]
+        return self
+
+
 class Settings(_Settings):
     """Everything; ``domain`` stands behind the @ of message ids, ``node`` names this process in logs."""
 
@@ -124,7 +170,7 @@ class Settings(_Settings):
     retention_days: Annotated[float, Field(gt=0)] = 7  # of messages that have ended
     pong_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 30
     log_format: Literal["text", "json"] = "text"
-    scenario: Scenario | None = None  # a partner that misbehaves: never where messages count
+    stand_in: StandInSettings | None = None
 
     @property
     def database_password(self) -> str | None:

@@ -35,6 +35,7 @@ ENDPOINT = "party-organisation"
 PARTNER = "party-partner"
 FOREIGN = "refused-foreign-authority"
 WRONG_OIN = "refused-wrong-oin"
+EXPIRED = "refused-expired"
 REVOKED = "refused-revoked"
 AUTHORITIES = "authorities"
 CRLS = "crl"
@@ -204,9 +205,10 @@ def make_pki(connection: Connection, generation: Generation, folder: Path, say: 
     """Make everything below ``folder``, once: a folder that is complete for this generation is left as it is.
 
     ``folder/<host>/`` gets the files that role ``certificates`` installs there, ``folder/party-…/`` the two parties'
-    certificates, ``folder/refused-…/`` a certificate of another authority, one of an OIN that no CPA names and one that
-    is revoked. ``folder/crl/`` is what the authorities publish, and is made anew when half of
-    its time is over. A run that is broken off leaves nothing: the folder appears whole.
+    certificates, ``folder/refused-…/`` a certificate of another authority, one of an OIN that no CPA names, one that is
+    revoked and one that has expired; the partner's hosts get two of these, to play a partner that shows them.
+    ``folder/crl/`` is what the authorities publish, and is made anew when half of its time is over. A run that is
+    broken off leaves nothing: the folder appears whole.
     """
     if _is_current(connection, generation, folder):
         renewed = renew_crls(folder)
@@ -241,6 +243,7 @@ def _is_current(connection: Connection, generation: Generation, folder: Path) ->
     try:
         if (folder / "made-for").read_text() != _made_for(connection, generation):
             return False
+        (folder / EXPIRED / "certificate.pem").stat()  # which earlier versions did not make
         leaf = x509.load_pem_x509_certificate((folder / ENDPOINT / "certificate.pem").read_bytes())
     except FileNotFoundError:
         return False
@@ -265,12 +268,18 @@ def _make(connection: Connection, generation: Generation, folder: Path, say: Pro
         (FOREIGN, partner, foreign[-1]),
     ):
         _write(folder / name, hierarchy.leaf(subject, issuer), issuer, trusted[0].root)
+    past = Hierarchy(generation, datetime.now(UTC) - VALIDITY)
+    _write(folder / EXPIRED, past.leaf(partner, trusted[-1]), trusted[-1], trusted[0].root)
     for authority in (*trusted, *foreign):
         _keep(folder, authority)
     revoke(folder, folder / REVOKED / "certificate.pem")
     for party in (ENDPOINT, PARTNER):
         for name in _hosts_of(connection, party):
             shutil.copytree(folder / party, folder / name)
+    for host in connection.hosts_of(Component.PARTNER):
+        for name, source in (("expired", EXPIRED), ("wrong", WRONG_OIN)):
+            both = [(folder / source / f"{part}.pem").read_bytes() for part in ("key", "certificate")]
+            _store(folder / host.name / f"stand-in-{name}-key.pem", b"".join(both))
     for component in (Component.ADAPTER, Component.PARTNER, Component.DATABASE):
         for host in connection.hosts_of(component):
             leaf = hierarchy.leaf(Subject(connection.organisation.name, (connection.name_of(host),)), internal)

@@ -161,12 +161,17 @@ def tls(
         secure.close()
 
 
-def rest(user, password_file, method="GET", path="/", **request):
+def rest(user, password_file, method="GET", path="/", content_type="application/json", **request):
     """One request to an adapter's REST interface; the password is read here and travels no other way."""
     password = pathlib.Path(password_file).read_text().rstrip("\n")
     token = base64.b64encode(f"{user}:{password}".encode()).decode()
-    headers = {"Authorization": f"Basic {token}", "Accept": "*/*"}
+    headers = {"Authorization": f"Basic {token}", "Accept": "*/*", "Content-Type": content_type}
     return tls(method=method, path=path, headers=headers, **request)
+
+
+def rests(requests, **common):
+    """Several such ``requests``, one after the other."""
+    return {"answers": [rest(**common, **request) for request in requests]}
 
 
 def store(files, **_):
@@ -188,7 +193,7 @@ def discard(folder, **_):
 def main():
     """Answer the request of the command line."""
     request = json.loads(base64.b64decode(sys.argv[-1]))
-    acts = (resolve, connect, rules, peer_seen, peers, tls, rest, store, discard)
+    acts = (resolve, connect, rules, peer_seen, peers, tls, rest, rests, store, discard)
     act = {function.__name__: function for function in acts}[request.pop("do")]
     print(json.dumps(act(**request)))
 

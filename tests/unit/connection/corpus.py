@@ -14,6 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
 LAB = "lab"
+COMPLIANCE = "voorbeeldgemeente/compliance"
 PREPROD = "voorbeeldgemeente/preprod"
 PRODUCTION = "voorbeeldgemeente/production"
 VENDOR = "voorbeeldleverancier/preprod"

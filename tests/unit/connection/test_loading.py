@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from corpus import LAB, PREPROD, PRODUCTION, ROOT, VENDOR
+from corpus import COMPLIANCE, LAB, PREPROD, PRODUCTION, ROOT, VENDOR
 
 from aansluitkit.connection import ansible_loader, examine, find_inventories, load_connection
 from aansluitkit.connection.loading import PREFIX, load_inventory
@@ -176,7 +176,9 @@ def test_a_changed_file_is_read_again(inventories: Path) -> None:
 
 
 def test_inventories_are_found(inventories: Path) -> None:
-    assert find_inventories(inventories) == [inventories / name for name in sorted((LAB, PREPROD, PRODUCTION, VENDOR))]
+    assert find_inventories(inventories) == [
+        inventories / name for name in sorted((LAB, COMPLIANCE, PREPROD, PRODUCTION, VENDOR))
+    ]
     assert find_inventories(inventories / LAB) == [inventories / LAB]
     assert find_inventories(inventories / "shared") == []
 

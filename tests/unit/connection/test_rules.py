@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from aansluitkit.connection import examine, load_connection, refuse_deployment, refuse_load
+from aansluitkit.connection import examine, flows_of, load_connection, refuse_deployment, refuse_load
 from aansluitkit.connection.identifiers import doubt_oin
-from aansluitkit.connection.model import Connection, Environment
+from aansluitkit.connection.model import Connection, Environment, Profile
 from aansluitkit.errors import InventoryError, KitError, Problem
 
 G4, TRIAL = "2.16.528.1.1003.1.2.44.15.35.11", "2.16.528.1.1003.1.2.41.15.35.11"
@@ -245,19 +245,32 @@ def test_secrets_never_stand_in_a_message(preprod: Path) -> None:
     assert "hunter2" not in "\n".join(map(str, problems(preprod)))
 
 
-def test_compliance_and_preprod_are_one_acceptance_environment(inventories: Path) -> None:
-    compliance = inventories / "voorbeeldgemeente/compliance"
-    shutil.copytree(inventories / PREPROD, compliance, symlinks=True)
-    with (compliance / "group_vars/all/connection.yml").open("a") as file:
-        file.write("connection_environment: compliance\n")
-    partner = (inventories / "shared/example-preprod.yml").read_text().split("connection_partner:\n")[1]
-    partner = partner.replace(f'oin: "{PARTNER_OIN}"', f'party_id_type: urn:cv:oin\n  oin: "{"0" * 20}"')
-    with (compliance / "group_vars/all/connection.yml").open("a") as file:
-        file.write(f"connection_partner:\n{partner}")
+@pytest.fixture
+def compliance(inventories: Path) -> Path:
+    folder = inventories / "voorbeeldgemeente/compliance"
+    shutil.copytree(inventories / PREPROD / "certificates", folder / "certificates")  # the keys of preprod as well
+    host = "compliancevoorziening.digikoppeling.internal"
+    Leaf("0" * 20, host).write(folder / "certificates/partner.pem")
+    return folder
+
+
+def test_compliance_and_preprod_are_one_acceptance_environment(compliance: Path, preprod: Path) -> None:
     found = examine(compliance)
     assert found.connection, "\n".join(map(str, found.problems))
-    assert found.connection.partner.oin == "0" * 20
-    assert load_connection(inventories / PREPROD)
+    assert found.connection.partner.party_id == f"urn:cv:oin:{'0' * 20}"
+    assert {service.profile for service in found.connection.cpa.services} == set(Profile)
+    assert load_connection(preprod)
+
+
+def test_compliancevoorziening_may_listen_elsewhere(compliance: Path, preprod: Path) -> None:
+    """Whoever runs it from its image chooses the port; MijnOverheid's is 443 (TLS005)."""
+    shared = compliance.parents[1] / "shared"
+    change(shared / "example-compliance.yml", "digikoppeling.internal/ebms", "digikoppeling.internal:8888/ebms")
+    flows = {flow.id: flow for flow in flows_of(load_connection(compliance))}
+    assert flows["ebms-outbound-adapter-preprod-1"].port == 8888
+    assert flows["ebms-inbound"].port == 443
+    change(shared / "example-preprod.yml", "mijnoverheid.internal/ebms", "mijnoverheid.internal:8888/ebms")
+    assert "TLS005" in only(preprod, "partner_listens_on_443").message
 
 
 def test_vendor_can_never_reach_production(inventories: Path) -> None:

@@ -98,6 +98,20 @@ def test_strangers_are_refused_by_tls(
     assert "refused TLS with 127.0.0.1" in caplog.text
 
 
+def test_party_without_oin_is_known_by_its_certificate(pair: Pair) -> None:
+    """As the Compliancevoorziening is: its number is in no certificate, its certificate is in the CPA."""
+    without = pair.connection.partner.model_copy(update={"party_id_type": "urn:cv:oin", "oin": "0" * 20})
+    files = pair.connection.certificates.model_copy(update={"partner": pair.pki / "party-partner/certificate.pem"})
+    connection = pair.connection.model_copy(update={"partner": without, "certificates": files})
+    pair.ours.client.insert_cpa(cpa_of(connection, "cv", sync_reply=True), overwrite=True)
+    own = PartyId(pair.connection.organisation.oin, "urn:osb:oin")
+    asked = build(request(PartyId("0" * 20, "urn:cv:oin"), own, "cv", PING, "mijnoverheid.test"))
+    assert post(pair, asked)[0] == 200
+    status, body = post(pair, asked, "refused-wrong-oin")
+    assert status == 500
+    assert "the client certificate is not the one" in (fault_reason(body) or "")
+
+
 def test_wrong_oin_is_refused_by_the_cpa(pair: Pair) -> None:
     status, body = post(pair, build(message(pair)), "refused-wrong-oin")
     assert status == 500

@@ -127,7 +127,9 @@ def test_figures_tell_when_agreements_and_their_certificates_end(pair: Pair) -> 
     for identity, end in (("old", last - timedelta(days=100)), ("new", last)):
         pair.ours.server.store.put_cpa(identity, cpa_of(pair.connection, identity, end=end).encode())
     certificates = [x509.load_der_x509_certificate(x509_of(pair, f"party-{party}")) for party in PARTIES]
-    figures = dict(line.split() for line in health(pair, "/metrics").decode().splitlines() if line[:1] != "#")
+    figures = dict(
+        line.rsplit(maxsplit=1) for line in health(pair, "/metrics").decode().splitlines() if line[:1] != "#"
+    )
     assert float(figures["ebms_cpa_ends_timestamp_seconds"]) == last.timestamp()
     expires = min(certificate.not_valid_after_utc for certificate in certificates)
     assert float(figures["ebms_cpa_certificate_expires_timestamp_seconds"]) == expires.timestamp()

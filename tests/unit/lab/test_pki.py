@@ -12,7 +12,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from aansluitkit.certificates.pkioverheid import Generation
 from aansluitkit.connection import load_connection
-from aansluitkit.lab.pki import ENDPOINT, FOREIGN, PARTNER, TRIAL_POLICY, WRONG_OIN, make_pki
+from aansluitkit.lab.pki import ENDPOINT, EXPIRED, FOREIGN, PARTNER, TRIAL_POLICY, WRONG_OIN, make_pki
 
 LAB = Path(__file__).parents[3] / "inventories/lab"
 
@@ -49,7 +49,7 @@ def test_leaf_names_party_and_purposes(pki: tuple[Generation, Path]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("party", "accepted"), [(ENDPOINT, True), (PARTNER, True), (WRONG_OIN, True), (FOREIGN, False)]
+    ("party", "accepted"), [(ENDPOINT, True), (PARTNER, True), (WRONG_OIN, True), (FOREIGN, False), (EXPIRED, False)]
 )
 def test_openssl_accepts_own_authority_alone(pki: tuple[Generation, Path], party: str, accepted: bool) -> None:
     result = openssl_verify(pki[1] / party / "certificate.pem", pki[1] / ENDPOINT / "trust.pem")
