@@ -18,13 +18,14 @@ from cryptography import x509
 from aansluitkit.certificates import facts
 from aansluitkit.certificates.chain import build_chain, leaves_of
 from aansluitkit.certificates.reading import read_bytes, read_file
-from aansluitkit.certificates.revocation import Fetch, read_crl
+from aansluitkit.certificates.revocation import Fetch
 from aansluitkit.certificates.trust import Anchors, certificate_files, read_anchors
 from aansluitkit.connection import Connection, examine
 from aansluitkit.connection.certificate_rules import parties
 from aansluitkit.connection.partial import Unknown
 from aansluitkit.errors import KitError
 from aansluitkit.fleet.parallel import ask
+from aansluitkit.revocation.published import read_crl
 
 FOLDER = "certificates"  # of an inventory: the PEM files of its hosts, and what belongs to them
 NOT_IN_USE = re.compile(r"request|received|(before|issued)-.*")  # folders in there

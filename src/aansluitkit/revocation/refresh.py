@@ -3,42 +3,25 @@
 Every certificate names where its authority publishes (cRLDistributionPoints), so what is fetched follows from the
 certificates that are installed, at all levels of the chain. A CRL counts when its authority signed it, it is of today,
 and it is no older than the one that is here. What can't be had leaves the old one in place, and is told.
-
-A CRL comes over plain HTTP as a rule: it proves itself. LDAP is not tried; neither are delta CRLs and CRLs about
-certificates of another issuer, which Digikoppeling does not know.
 """
 
 from __future__ import annotations
 
 import os
 import tempfile
-import urllib.error
-import urllib.request
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from http.client import HTTPException
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from aansluitkit.certificates.facts import crl_urls
 from aansluitkit.errors import KitError
 from aansluitkit.revocation.lists import RevocationLists, name_of, read_crls
+from aansluitkit.revocation.published import UNUSABLE, check_crl, fetch_crl
 
-LONGEST_SECONDS = 30  # without a byte
-LARGEST = 50 * 1024 * 1024
-CLOCK_SKEW = timedelta(minutes=5)
 Scope = tuple[x509.Name, x509.IssuingDistributionPoint | None]
-_UNUSABLE = (
-    ValueError,
-    UnsupportedAlgorithm,
-    x509.DuplicateExtension,
-    x509.InvalidVersion,
-    x509.UnsupportedGeneralNameType,
-)
 
 
 @dataclass(frozen=True)
@@ -80,7 +63,7 @@ def _points(certificates: Iterable[x509.Certificate]) -> tuple[list[Point], list
     points: dict[Point, None] = {}
     problems = []
     for certificate in certificates:
-        urls = tuple(_urls(certificate))
+        urls = tuple(url for url in crl_urls(certificate) if url.startswith(("http://", "https://")))
         if urls:
             points[Point(certificate.issuer, urls)] = None
         elif certificate.subject != certificate.issuer:
@@ -89,17 +72,6 @@ def _points(certificates: Iterable[x509.Certificate]) -> tuple[list[Point], list
                 f"'{name_of(certificate.issuer)}' has revoked it can't be known; ask for one that does"
             )
     return list(points), problems
-
-
-def _urls(certificate: x509.Certificate) -> Iterator[str]:
-    try:
-        points = certificate.extensions.get_extension_for_class(x509.CRLDistributionPoints).value
-    except x509.ExtensionNotFound:
-        return
-    for point in points:
-        for name in point.full_name or ():
-            if isinstance(name, x509.UniformResourceIdentifier) and name.value.startswith(("http://", "https://")):
-                yield name.value
 
 
 def _newest(point: Point, old: RevocationLists, authorities: list[x509.Certificate]) -> x509.CertificateRevocationList:
@@ -111,14 +83,14 @@ def _newest(point: Point, old: RevocationLists, authorities: list[x509.Certifica
     failed = []
     for url in point.urls:
         try:
-            crl = _read(url, _fetch(url))
-            _check(url, crl, point.issuer, authorities)
+            crl = fetch_crl(url)
+            check_crl(url, crl, point.issuer, authorities)
             for known in old.crls:
                 if _scope(known) == _scope(crl):
                     _check_order(url, crl, known)
         except KitError as error:
             failed.append(str(error))
-        except _UNUSABLE as error:
+        except UNUSABLE as error:
             failed.append(f"{url} gives a CRL that can't be read ({error}): ask '{name_of(point.issuer)}'")
         else:
             return crl
@@ -131,83 +103,6 @@ def _scope(crl: x509.CertificateRevocationList) -> Scope:
         return crl.issuer, crl.extensions.get_extension_for_class(x509.IssuingDistributionPoint).value
     except x509.ExtensionNotFound:
         return crl.issuer, None
-
-
-def _fetch(url: str) -> bytes:
-    try:
-        with urllib.request.urlopen(url, timeout=LONGEST_SECONDS) as answer:  # noqa: S310 - _urls takes http alone
-            content = bytes(answer.read(LARGEST + 1))
-    except (OSError, HTTPException, ValueError) as error:
-        reason = error.reason if isinstance(error, urllib.error.URLError) else error
-        raise KitError(
-            f"{url} can't be fetched: {reason}; see connection_crl_addresses, and what the host resolves"
-        ) from error
-    if len(content) > LARGEST:
-        raise KitError(f"{url} gives more than {LARGEST} bytes, which is no CRL: ask its authority")
-    return content
-
-
-def _read(url: str, content: bytes) -> x509.CertificateRevocationList:
-    try:
-        pem = content.lstrip().startswith(b"-----BEGIN")
-        return x509.load_pem_x509_crl(content) if pem else x509.load_der_x509_crl(content)
-    except _UNUSABLE as error:
-        raise KitError(f"{url} gives no CRL (DER or PEM): a proxy may answer in its place") from error
-
-
-def _check(
-    url: str, crl: x509.CertificateRevocationList, issuer: x509.Name, authorities: list[x509.Certificate]
-) -> None:
-    """See that the authority that issued the certificate signed this CRL, whole, and that it is of today."""
-    wanted = name_of(issuer)
-    if crl.issuer != issuer:
-        raise KitError(f"{url} gives the CRL of '{name_of(crl.issuer)}', not of '{wanted}': ask the authority")
-    if not authorities:
-        raise KitError(
-            f"the CRL of '{wanted}' can't be checked, because its certificate is not here: add the chain to the "
-            "certificate's file"
-        )
-    if not any(_signed(crl, authority) for authority in authorities):
-        raise KitError(f"{url} gives a CRL that '{wanted}' did not sign: it was changed on the way, or is forged")
-    strange = _strange_extension(crl)
-    if strange:
-        raise KitError(f"{url} gives a CRL with {strange}, which is not for this use: ask '{wanted}' for a whole one")
-    now = datetime.now(UTC)
-    if crl.last_update_utc > now + CLOCK_SKEW:
-        raise KitError(
-            f"{url} gives a CRL that begins at {crl.last_update_utc:%Y-%m-%d %H:%M} UTC: see the clock of this host"
-        )
-    if crl.next_update_utc is None or crl.next_update_utc <= now:
-        until = f"{crl.next_update_utc:%Y-%m-%d %H:%M} UTC" if crl.next_update_utc else "no date"
-        raise KitError(f"{url} gives a CRL that was valid until {until}: '{wanted}' publishes no new one; call it")
-
-
-def _signed(crl: x509.CertificateRevocationList, authority: x509.Certificate) -> bool:
-    key = authority.public_key()
-    try:
-        usage = authority.extensions.get_extension_for_class(x509.KeyUsage).value
-        return isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey) and (
-            usage.crl_sign and crl.is_signature_valid(key)
-        )
-    except (x509.ExtensionNotFound, *_UNUSABLE):
-        return False
-
-
-def _strange_extension(crl: x509.CertificateRevocationList) -> str | None:
-    """What makes the CRL be about less, or about others, than the certificates of its issuer."""
-    try:
-        for extension in crl.extensions:
-            value = extension.value
-            if isinstance(value, x509.DeltaCRLIndicator):
-                return "changes alone (delta)"
-            if isinstance(value, x509.IssuingDistributionPoint):
-                if value.indirect_crl or value.only_some_reasons or value.only_contains_attribute_certs:
-                    return "a narrower scope (issuingDistributionPoint)"
-            elif extension.critical:
-                return f"critical extension {extension.oid.dotted_string}"
-    except _UNUSABLE as error:
-        return f"extensions that can't be read ({error})"
-    return None
 
 
 def _check_order(url: str, crl: x509.CertificateRevocationList, known: x509.CertificateRevocationList) -> None:

@@ -84,7 +84,7 @@ def test_crls_are_fetched_once_and_the_unreachable_is_told(
     filled: Path, authority: Authority, crl_server: CrlServer
 ) -> None:
     (gap,) = watch([filled], fetcher()).gaps
-    assert gap.startswith(f"CRL {crl_server.url}/tsp.crl can't be reached from here")
+    assert gap.startswith(f"CRL {crl_server.url}/tsp.crl can't be fetched from here")
     crl_server.asked.clear()
     crl_server.files["/tsp.crl"] = authority.crl(ends=3)
     ends = [end for end in watch([filled, filled], fetcher()).ends if end.name == f"{crl_server.url}/tsp.crl"]

@@ -147,7 +147,10 @@ def test_revocation_is_known_at_every_level(host: Host, layer: int) -> None:
 
 
 BAD = {
-    "unreachable": (lambda _host: None, r"http://\S+-tsp\.crl can't be fetched: Not Found; see connection_crl_addr"),
+    "unreachable": (
+        lambda _host: None,
+        r"-tsp\.crl can't be fetched from here: Not Found; see connection_crl_addr",
+    ),
     "page": (lambda _host: b"<html>log in</html>", "gives no CRL"),
     "expired": (lambda host: host.crl(2, 6, CRL_VALIDITY * 2), "was valid until .* publishes no new one"),
     "not yet": (lambda host: host.crl(2, 6, -timedelta(days=1)), "see the clock of this host"),
