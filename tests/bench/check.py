@@ -8,6 +8,7 @@ Then one of them alone, and a few with Ansible's own loader. 5000 shows whether 
 from __future__ import annotations
 
 import os
+import re
 import resource
 import shutil
 import sys
@@ -53,6 +54,21 @@ def certificate(path: Path, host: str, oin: str, key: ec.EllipticCurvePrivateKey
     path.write_bytes(made.public_bytes(Encoding.PEM))
 
 
+def addresses_of(number: int, text: str) -> str:
+    """``text`` of the example with addresses that no other customer has, for up to 6,000 of them."""
+
+    def inside(found: re.Match[str]) -> str:
+        index = number * 8 + int(found[1]) * 4 + int(found[2]) - 1
+        return f"10.{index // 256}.{index % 256}."
+
+    def outside(found: re.Match[str]) -> str:
+        part, last = divmod(int(found[1]), 32)
+        index = number * 2 + part
+        return f"10.{200 + index // 2048}.{index // 8 % 256}.{index % 8 * 32 + last}"
+
+    return re.sub(r"\b203\.0\.113\.(\d+)", outside, re.sub(r"\b10\.2([01])\.([1-4])\.", inside, text))
+
+
 def make(root: Path, customers: int) -> None:
     """Make ``customers`` below ``root``, each with preprod and production, addresses and certificates of its own."""
     shutil.copytree(EXAMPLE.parent / "shared", root / "shared")
@@ -61,17 +77,13 @@ def make(root: Path, customers: int) -> None:
         path.write_text(text.replace("network: internet", "network: diginetwerk"))
     for number in range(customers):
         name, oin = f"klant-{number:05}", f"00000003{number + 10_000_000:08}0000"
-        shutil.copytree(EXAMPLE, root / name, symlinks=True)
+        shutil.copytree(EXAMPLE, root / name, symlinks=True, ignore=shutil.ignore_patterns("compliance"))
         for path in (root / name).rglob("*.yml"):
             if path.is_symlink():
                 continue
             text = path.read_text().replace("connection_example: true\n", "").replace(MODEL_OIN, oin)
-            text = (
-                text.replace("voorbeeldgemeente", name)
-                .replace(".example", ".internal")
-                .replace("10.20.", f"10.{number % 100 + 100}.")
-            )
-            text = text.replace("203.0.113.", f"10.254.{number % 250}.").replace('end: "2028', 'end: "2027')
+            text = text.replace("voorbeeldgemeente", name).replace(".example", ".internal")
+            text = addresses_of(number, text).replace('end: "2028', 'end: "2027')
             path.write_text(text)
         for environment, prefix in (("preprod", "preprod."), ("production", "")):
             folder = root / name / environment / "certificates"
