@@ -112,8 +112,9 @@ class Command:
     """The command in a process of its own."""
 
     def __init__(self, *arguments: str | Path) -> None:
+        # As from a terminal: what a shell starts in the background inherits that Ctrl-C is not for it.
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "aansluitkit", *map(str, arguments)],
+            ["env", "--default-signal=INT", sys.executable, "-m", "aansluitkit", *map(str, arguments)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
