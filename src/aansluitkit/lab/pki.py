@@ -289,11 +289,14 @@ def _make_refused(connection: Connection, generation: Generation, folder: Path, 
         (REVOKED, partner, now),
         (EXPIRED, partner, now - VALIDITY),
     ):
+        shutil.rmtree(folder / name, ignore_errors=True)
         _write(folder / name, Hierarchy(generation, begins).leaf(subject, issuer), issuer, issuer.root)
     for host in connection.hosts_of(Component.PARTNER):
         for name, source in (("expired", EXPIRED), ("wrong", WRONG_OIN)):
             both = [(folder / source / f"{part}.pem").read_bytes() for part in ("key", "certificate")]
-            _store(folder / host.name / f"stand-in-{name}-key.pem", b"".join(both))
+            shown = folder / host.name / f"stand-in-{name}-key.pem"
+            shown.unlink(missing_ok=True)
+            _store(shown, b"".join(both))
     revoke(folder, folder / REVOKED / "certificate.pem")
 
 
