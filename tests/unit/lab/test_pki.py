@@ -12,7 +12,17 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from aansluitkit.certificates.pkioverheid import Generation
 from aansluitkit.connection import load_connection
-from aansluitkit.lab.pki import ENDPOINT, EXPIRED, FOREIGN, PARTNER, TRIAL_POLICY, WRONG_OIN, make_pki
+from aansluitkit.lab.pki import (
+    ENDPOINT,
+    EXPIRED,
+    FOREIGN,
+    PARTNER,
+    TRIAL_POLICY,
+    WRONG_OIN,
+    adopt_renewals,
+    make_pki,
+    order_renewals,
+)
 
 LAB = Path(__file__).parents[3] / "inventories/lab"
 
@@ -69,3 +79,16 @@ def test_second_run_keeps_and_generation_change_remakes(tmp_path: Path) -> None:
 
 def test_keys_are_private(pki: tuple[Generation, Path]) -> None:
     assert {path.stat().st_mode & 0o077 for path in pki[1].rglob("*.pem")} == {0}
+
+
+def test_renewal_changes_the_generation_and_back(tmp_path: Path) -> None:
+    """What must be refused is of the generation in force too, so that it is refused for its own reason."""
+    connection, folder = load_connection(LAB), tmp_path / "pki"
+    make_pki(connection, Generation.G4, folder, lambda _: None)
+    for generation in (Generation.G1, Generation.G4):
+        order_renewals(connection, generation, folder)
+        adopt_renewals(connection, generation, folder)
+        for name in (ENDPOINT, PARTNER, WRONG_OIN, EXPIRED):
+            leaf = x509.load_pem_x509_certificate((folder / name / "certificate.pem").read_bytes())
+            pss = isinstance(leaf.signature_algorithm_parameters, padding.PSS)
+            assert pss is (generation is Generation.G4)
