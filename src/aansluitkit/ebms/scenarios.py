@@ -119,20 +119,11 @@ class Disguised(Renewable):
     stage: Stage
     others: Mapping[Scenario, ssl.SSLContext]
 
-    def wrap_bio(
-        self,
-        incoming: ssl.MemoryBIO,
-        outgoing: ssl.MemoryBIO,
-        server_side: bool = False,
-        server_hostname: str | bytes | None = None,
-        session: ssl.SSLSession | None = None,
-    ) -> ssl.SSLObject:
-        """Begin a connection, as asyncio does."""
+    @property
+    def next(self) -> ssl.SSLContext:
+        """What a connection begins with now."""
         scenario = self.stage.scenario
-        other = self.others.get(scenario) if scenario else None
-        if other is None:
-            return super().wrap_bio(incoming, outgoing, server_side, server_hostname, session)
-        return other.wrap_bio(incoming, outgoing, server_side, server_hostname)
+        return self.others.get(scenario, self.current) if scenario else self.current
 
 
 def disguise(context: Renewable, stage: Stage, others: Mapping[Scenario, ssl.SSLContext]) -> Disguised:

@@ -22,6 +22,11 @@ class Renewable(ssl.SSLContext):
 
     current: ssl.SSLContext
 
+    @property
+    def next(self) -> ssl.SSLContext:
+        """What a connection begins with now."""
+        return self.current
+
     def wrap_bio(
         self,
         incoming: ssl.MemoryBIO,
@@ -31,7 +36,7 @@ class Renewable(ssl.SSLContext):
         session: ssl.SSLSession | None = None,
     ) -> ssl.SSLObject:
         """Begin a connection, as asyncio does."""
-        return self.current.wrap_bio(incoming, outgoing, server_side, server_hostname, session)
+        return self.next.wrap_bio(incoming, outgoing, server_side, server_hostname, session)
 
 
 def server_context(certificate: Path, key: Path, trust: Path | None, crls: Path | None = None) -> ssl.SSLContext:
