@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+from aansluitkit.certificates.facts import common_name
 from aansluitkit.connection import Connection, Host
 from aansluitkit.connection.views import CERTIFICATES, CRLS
-from aansluitkit.revocation.lists import name_of
 from aansluitkit.verification.site import Site, unproved
 
 PATH = "revocation"
@@ -30,7 +30,7 @@ def issuers(site: Site, connection: Connection, adapter: Host) -> dict[x509.Name
     own = site.run(adapter, "cat %s", f"{CERTIFICATES}/certificate.pem").stdout.encode()
     chains = own, Path(connection.certificates.partner).read_bytes()
     certificates = [each for chain in chains for each in x509.load_pem_x509_certificates(chain)]
-    return {each.issuer: name_of(each.issuer) for each in certificates}
+    return {each.issuer: common_name(each.issuer) for each in certificates}
 
 
 def crls(site: Site, adapter: Host) -> Iterator[x509.CertificateRevocationList]:

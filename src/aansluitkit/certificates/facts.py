@@ -69,15 +69,16 @@ def distinguished_name(name: x509.Name) -> str:
 
 def subject(certificate: x509.Certificate) -> str:
     """The subject as people know it: its common name, or all of it where there is none."""
-    return _common_name(certificate.subject)
+    return common_name(certificate.subject)
 
 
 def issuer(certificate: x509.Certificate) -> str:
     """The issuer, in the same way."""
-    return _common_name(certificate.issuer)
+    return common_name(certificate.issuer)
 
 
-def _common_name(name: x509.Name) -> str:
+def common_name(name: x509.Name) -> str:
+    """What people call the holder of ``name``: its common name, or all of it where there is none."""
     found = name.get_attributes_for_oid(NameOID.COMMON_NAME)
     return str(found[0].value) if found else distinguished_name(name)
 

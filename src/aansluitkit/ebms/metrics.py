@@ -14,11 +14,11 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
 
+from aansluitkit.certificates.facts import common_name
 from aansluitkit.ebms.certificates import read_certificate
 from aansluitkit.ebms.cpa import Cpa, PartyId, read_cpa
 from aansluitkit.ebms.material import Material
 from aansluitkit.ebms.store import Store
-from aansluitkit.revocation.lists import name_of
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -110,5 +110,5 @@ def _dates(material: Material) -> Iterator[Metric]:
     )
     for crl in material.crls.crls if material.crls else ():
         if crl.next_update_utc:
-            following.add_metric([name_of(crl.issuer)], crl.next_update_utc.timestamp())
+            following.add_metric([common_name(crl.issuer)], crl.next_update_utc.timestamp())
     yield following

@@ -13,15 +13,10 @@ from pathlib import Path
 
 from cryptography import x509
 
+from aansluitkit.certificates.facts import common_name
 from aansluitkit.errors import KitError
 
 _END = b"-----END X509 CRL-----"
-
-
-def name_of(name: x509.Name) -> str:
-    """What people call the holder of ``name``: its common name, or all of it."""
-    found = name.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
-    return str(found[0].value) if found else name.rfc4514_string()
 
 
 class RevocationLists:
@@ -44,7 +39,7 @@ class RevocationLists:
         for certificate in chain:
             if certificate.issuer == certificate.subject:
                 continue  # a root, or a signer that vouches for itself: nobody can revoke it
-            issuer = name_of(certificate.issuer)
+            issuer = common_name(certificate.issuer)
             crls = [crl for crl in self.crls if crl.issuer == certificate.issuer]
             if not crls:
                 return f"there is no CRL of '{issuer}': its chain belongs in the file of the partner's certificate"
@@ -53,16 +48,14 @@ class RevocationLists:
                 return f"the CRL of '{issuer}' has expired on {_end(expired[0])}"
             revoked = self._revoked.get((certificate.issuer, certificate.serial_number))
             if revoked:
-                return (
-                    f"'{issuer}' has revoked the certificate of '{name_of(certificate.subject)}' on {revoked:%Y-%m-%d}"
-                )
+                return f"'{issuer}' has revoked the certificate of '{common_name(certificate.subject)}' on {revoked:%Y-%m-%d}"
         return None
 
     def expired(self) -> list[str]:
         """One sentence for each CRL that has expired."""
         now = datetime.now(UTC)
         return [
-            f"the CRL of '{name_of(crl.issuer)}' has expired on {_end(crl)}, so no certificate of it is accepted"
+            f"the CRL of '{common_name(crl.issuer)}' has expired on {_end(crl)}, so no certificate of it is accepted"
             for crl in self.crls
             if _has_expired(crl, now)
         ]

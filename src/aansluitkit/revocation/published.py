@@ -17,9 +17,8 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from aansluitkit.certificates.facts import extension
+from aansluitkit.certificates.facts import common_name, extension
 from aansluitkit.errors import KitError
-from aansluitkit.revocation.lists import name_of
 
 LONGEST_SECONDS = 30  # without a byte
 LARGEST = 50 * 1024 * 1024  # bytes
@@ -78,9 +77,9 @@ def check_crl(
         KitError: when it is not to be relied on.
     """
     authorities = list(authorities)
-    wanted = name_of(issuer)
+    wanted = common_name(issuer)
     if crl.issuer != issuer:
-        raise KitError(f"{url} gives the CRL of '{name_of(crl.issuer)}', not of '{wanted}': ask the authority")
+        raise KitError(f"{url} gives the CRL of '{common_name(crl.issuer)}', not of '{wanted}': ask the authority")
     if not authorities:
         raise KitError(
             f"the CRL of '{wanted}' can't be checked, because its certificate is not here: add the chain to the "

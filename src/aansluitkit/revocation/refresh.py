@@ -16,9 +16,9 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from aansluitkit.certificates.facts import crl_urls
+from aansluitkit.certificates.facts import common_name, crl_urls
 from aansluitkit.errors import KitError
-from aansluitkit.revocation.lists import RevocationLists, name_of, read_crls
+from aansluitkit.revocation.lists import RevocationLists, read_crls
 from aansluitkit.revocation.published import UNUSABLE, check_crl, fetch_crl
 
 Scope = tuple[x509.Name, x509.IssuingDistributionPoint | None]
@@ -68,8 +68,8 @@ def _points(certificates: Iterable[x509.Certificate]) -> tuple[list[Point], list
             points[Point(certificate.issuer, urls)] = None
         elif certificate.subject != certificate.issuer:
             problems.append(
-                f"the certificate of '{name_of(certificate.subject)}' names no CRL by HTTP: whether "
-                f"'{name_of(certificate.issuer)}' has revoked it can't be known; ask for one that does"
+                f"the certificate of '{common_name(certificate.subject)}' names no CRL by HTTP: whether "
+                f"'{common_name(certificate.issuer)}' has revoked it can't be known; ask for one that does"
             )
     return list(points), problems
 
@@ -91,7 +91,7 @@ def _newest(point: Point, old: RevocationLists, authorities: list[x509.Certifica
         except KitError as error:
             failed.append(str(error))
         except UNUSABLE as error:
-            failed.append(f"{url} gives a CRL that can't be read ({error}): ask '{name_of(point.issuer)}'")
+            failed.append(f"{url} gives a CRL that can't be read ({error}): ask '{common_name(point.issuer)}'")
         else:
             return crl
     raise KitError("; ".join(failed))
@@ -112,7 +112,7 @@ def _check_order(url: str, crl: x509.CertificateRevocationList, known: x509.Cert
     if older:
         raise KitError(
             f"{url} gives CRL {new} of {crl.last_update_utc:%Y-%m-%d %H:%M} UTC, older than {old} of "
-            f"{known.last_update_utc:%Y-%m-%d %H:%M} UTC, which is here and stays: ask '{name_of(crl.issuer)}'"
+            f"{known.last_update_utc:%Y-%m-%d %H:%M} UTC, which is here and stays: ask '{common_name(crl.issuer)}'"
         )
 
 
