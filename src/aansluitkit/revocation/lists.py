@@ -48,7 +48,8 @@ class RevocationLists:
                 return f"the CRL of '{issuer}' has expired on {_end(expired[0])}"
             revoked = self._revoked.get((certificate.issuer, certificate.serial_number))
             if revoked:
-                return f"'{issuer}' has revoked the certificate of '{common_name(certificate.subject)}' on {revoked:%Y-%m-%d}"
+                subject = common_name(certificate.subject)
+                return f"'{issuer}' has revoked the certificate of '{subject}' on {revoked:%Y-%m-%d}"
         return None
 
     def expired(self) -> list[str]:
