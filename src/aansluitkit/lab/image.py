@@ -39,10 +39,33 @@ PACKAGES = (
     "haproxy",
     "postgresql",
     "python3-psycopg2",
+    "pgbackrest",
+    "keepalived",
+    "conntrackd",
+    "prometheus",
+    "prometheus-node-exporter",
+    "prometheus-postgres-exporter",
+    "chrony",
+    "unattended-upgrades",
 )
 # For ebms-admin alone: 190 MB that others do without.
 JAVA = ("default-jre-headless", "libpostgresql-jdbc-java")
-OFF = ("haproxy", "named", "postgresql", "nftables", "apt-daily.timer", "apt-daily-upgrade.timer", "e2scrub_all.timer")
+OFF = (
+    "haproxy",
+    "named",
+    "postgresql",
+    "nftables",
+    "keepalived",
+    "conntrackd",
+    "prometheus",
+    "prometheus-node-exporter",
+    "prometheus-postgres-exporter",
+    "chrony",
+    "unattended-upgrades",
+    "apt-daily.timer",
+    "apt-daily-upgrade.timer",
+    "e2scrub_all.timer",
+)
 
 _SSH = "PasswordAuthentication no\\nPermitRootLogin prohibit-password\\nHostKey /etc/ssh/ssh_host_ed25519_key\\n"
 _SSH += "AuthorizedKeysFile /etc/ssh/authorized_keys_%%u\\n"
