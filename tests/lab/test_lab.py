@@ -9,18 +9,16 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from balance import under_load
 
 from aansluitkit.connection import load_connection
+from aansluitkit.drill.balance import under_load
 from aansluitkit.lab import container, network
 from aansluitkit.lab.podman import VOLATILE, containers
 from aansluitkit.project import ROOT
-from aansluitkit.verification.site import Site
 
 INVENTORY = "inventories/lab"
 CERTIFICATES = "/etc/aansluitkit/certificates"
@@ -260,10 +258,10 @@ def test_rotation_goes_unnoticed(generation: str) -> None:
         renewal("adopt", generation)
         rotate("current")
 
-    with closing(Site(load_connection(ROOT / INVENTORY), INVENTORY)) as site:
-        balances = under_load(site, 20, work)
-    print(balances)
-    assert all(balance.whole and balance.pings for balance in balances.values()), balances
+    with under_load(load_connection(ROOT / INVENTORY), 20, pings=True) as streams:
+        work()
+    print(streams.balances)
+    assert all(balance.unnoticed and balance.pings for balance in streams.balances.values()), streams.balances
     for host, former in before.items():
         assert shown(host) != former
         assert ("rsassaPss" in shown(host)) is (generation == "g4")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from aansluitkit.lab import keys
 from aansluitkit.lab.network import inode
-from aansluitkit.lab.podman import containers, podman
+from aansluitkit.lab.podman import VOLATILE, containers, podman
+from aansluitkit.lab.run import run
 
 # What roles need inside: addresses and filters, and systemd's sandboxes (bind mounts) for the services' own units.
 _CAPABILITIES = ("NET_ADMIN", "NET_RAW", "SYS_ADMIN")
@@ -48,6 +49,29 @@ def is_running(name: str) -> bool:
         if container["Names"] == [name]:
             return bool(container["State"] == "running" and container["Labels"].get(_INODE) == str(inode(name)))
     return False
+
+
+def run_in(name: str, command: str, text: str = "") -> str:
+    """Run ``command`` of the shell in container ``name``, with ``text`` on its standard input; return what it prints.
+
+    Raises:
+        KitError: when it fails.
+    """
+    return podman("exec", "--interactive", name, "sh", "-c", command, text=text)
+
+
+def kill(name: str) -> None:
+    """End container ``name`` as a power cut does."""
+    podman("kill", "--signal", "KILL", name)
+    podman("wait", name)
+    # Podman leaves this to who starts it next, who then fails.
+    [identity] = podman("inspect", "--format", "{{.Id}}", name).split()
+    run("runc", "--root", VOLATILE / "runc", "delete", "--force", identity)
+
+
+def start(name: str) -> None:
+    """Start container ``name`` again."""
+    podman("start", name)
 
 
 def remove(name: str) -> None:
