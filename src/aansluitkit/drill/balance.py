@@ -27,6 +27,7 @@ STREAM = Path(__file__).with_name("stream.py")
 RATE = 5.0  # messages a second in each direction
 PATIENCE_SECONDS = 120.0  # for acknowledgements and messages, when all is sent
 _QUIET_SECONDS = 2.0  # after the last one: what is doubled would come now
+_FIRST_SECONDS = 90.0
 _PAUSE = 0.5
 _T = TypeVar("_T")
 _CONTENT = base64.b64encode(b"<zaak>" + b"x" * 1000 + b"</zaak>").decode()
@@ -114,7 +115,7 @@ class Streams:
             self._in(direction, f"{unit} python3 {self._folder}/stream.py {self._folder}/order.json")
 
         self._both(begin)
-        if not self._wait(30, lambda seen: all(side["taken"] for side in seen.values())):
+        if not self._wait(_FIRST_SECONDS, lambda seen: all(side["taken"] for side in seen.values())):
             raise KitError(f"messages do not go both ways before anything is done: {self._problems()}")
 
     def end(self) -> Balances:

@@ -10,9 +10,14 @@ from dataclasses import dataclass
 from aansluitkit.connection import Component, Connection
 from aansluitkit.drill.ground import Ground
 from aansluitkit.ebms.scenarios import Scenario
+from aansluitkit.errors import KitError
 
 HOLD_SECONDS = 6.0  # twice the interval between two attempts of a message
 _ADAPTER = "aansluitkit-adapter.service"
+_PROCESS = f"$(systemctl show --property MainPID --value {_ADAPTER})"
+_STARTED = f"$(systemctl show --property ExecMainStartTimestamp --value {_ADAPTER})"
+_PLAYBOOK_SECONDS = 180
+LOCK = "/run/aansluitkit-deployment.json"  # of plugins/modules/deployment.py
 
 
 @dataclass(frozen=True)
@@ -109,12 +114,11 @@ def _disk_full(ground: Ground) -> None:
 def _partner_disk_full(ground: Ground) -> None:
     """Its files take no more bytes than they have: SQLite meets what it meets on a full disk."""
     partner = ground.hosts(Component.PARTNER)[0]
-    process = f"--pid $(systemctl show --property MainPID --value {_ADAPTER})"
-    ground.run(partner, f"prlimit {process} --fsize=4096:unlimited")
+    ground.run(partner, f"prlimit --pid {_PROCESS} --fsize=4096:unlimited")
     try:
         time.sleep(HOLD_SECONDS)
     finally:
-        ground.run(partner, f"prlimit {process} --fsize=unlimited:unlimited")
+        ground.run(partner, f"prlimit --pid {_PROCESS} --fsize=unlimited:unlimited")
 
 
 def _names_down(ground: Ground) -> None:
@@ -124,6 +128,32 @@ def _names_down(ground: Ground) -> None:
         time.sleep(HOLD_SECONDS)
     finally:
         ground.run(server, "systemctl start named")
+
+
+def _playbook_broken_off(ground: Ground) -> None:
+    """The settings are other ones when it is killed, and the adapter was not told yet; the next run has to tell it."""
+    node = ground.hosts(Component.ADAPTER)[-1]
+    other = ("--limit", node, "--extra-vars", "ebms_adapter_parallel=15")
+    with ground.playing(*other) as process:
+        changed = "grep --quiet 'parallel: 15' /etc/aansluitkit/adapter.yml"
+        ground.run(node, f"timeout {_PLAYBOOK_SECONDS} sh -c 'until {changed}; do sleep 0.1; done'")
+        process.kill()
+    ground.play_site(*other)
+    ground.run(node, f'[ $(stat --format %Y /etc/aansluitkit/adapter.yml) -le $(date --date "{_STARTED}" +%s) ]')
+    ground.play_site("--limit", node)
+
+
+def _two_operators(ground: Ground) -> None:
+    """While the first one works the second one is refused; the first one comes to its end."""
+    node = ground.hosts(Component.ADAPTER)[-1]
+    with ground.playing("--limit", node) as process:
+        held = f"test -s {LOCK}"
+        ground.run(node, f"timeout {_PLAYBOOK_SECONDS} sh -c 'until {held}; do sleep 0.1; done'")
+        refused = ground.refusal("--limit", node)
+        if "deploys here since" not in refused:
+            raise KitError(f"the second operator was not refused: {refused or 'the playbook ran'}")
+        if process.wait() != 0:
+            raise KitError("the first operator's playbook failed while the second one was refused")
 
 
 def _played(ground: Ground, scenario: Scenario) -> None:
@@ -250,5 +280,19 @@ DRILLS = (
         "no message passes in either direction, each is kept and tried again",
         "install a valid certificate (docs/rotate.md)",
         _certificate_expired,
+    ),
+    Drill(
+        "playbook_broken_off",
+        "a playbook that changes an adapter's settings is killed before the adapter has them",
+        "the node works on as it was",
+        "run the playbook again: it finishes what was begun",
+        _playbook_broken_off,
+    ),
+    Drill(
+        "two_operators",
+        "two operators deploy to the same host at once",
+        "the second one is refused before anything changes, and hears who is at it",
+        "the second one starts again when the first is done; the lock of a controller that died runs out",
+        _two_operators,
     ),
 )

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +16,15 @@ from aansluitkit.connection import Component, Connection, Host
 from aansluitkit.ebms.scenarios import Scenario
 from aansluitkit.errors import KitError
 from aansluitkit.lab import container, network
+from aansluitkit.lab.ansible import ENVIRONMENT
 from aansluitkit.lab.network import namespace_of
+from aansluitkit.playbook import play
+from aansluitkit.project import ROOT, STATE
 from aansluitkit.verification.site import Site
 
+SITE = ROOT / "playbooks/site.yml"
 _SWITCH = namespace_of("switch")
-_BOOT_SECONDS = 60
+_BOOT_SECONDS = 120
 
 
 @dataclass
@@ -30,6 +38,11 @@ class Ground:
     def hosts(self, component: Component) -> list[str]:
         """Names of the hosts with ``component``."""
         return [host.name for host in self.connection.hosts_of(component)]
+
+    @property
+    def all_hosts(self) -> list[str]:
+        """Names of the hosts that are containers: the controller is this machine."""
+        return [host.name for host in self.connection.hosts.values() if Component.MANAGEMENT not in host.components]
 
     def run(self, host: str, command: str) -> str:
         """Run ``command`` of the shell on ``host``, whatever its network does.
@@ -46,13 +59,13 @@ class Ground:
             container.kill(namespace_of(host))
 
     def power_on(self, *hosts: str) -> None:
-        """Start ``hosts``, and wait until their services have been started."""
+        """Start those of ``hosts`` that are off, and wait until their services have been started."""
+        self.plug(*hosts)
         for host in hosts:
-            network.plug(namespace_of(host), _SWITCH, into=True)
             if not container.is_running(namespace_of(host)):
                 container.start(namespace_of(host))
-        for host in hosts:
-            self._booted(host)
+        with ThreadPoolExecutor(len(hosts)) as pool:
+            list(pool.map(self._booted, hosts))
 
     def unplug(self, *hosts: str) -> None:
         """Pull the network cables out of ``hosts``."""
@@ -67,6 +80,41 @@ class Ground:
     def play(self, scenario: Scenario | None) -> None:
         """Have the partner's stand-in misbehave, or behave."""
         self.adapter(self.connection.host_of(Component.PARTNER)).play(scenario)
+
+    def play_site(self, *options: str, log: str = "site") -> None:
+        """Run the site's playbook.
+
+        Raises:
+            KitError: when it fails.
+        """
+        play(SITE, self.inventory, self._log(log), lambda line: None, options=options, environment=ENVIRONMENT)
+
+    def refusal(self, *options: str) -> str:
+        """Why the site's playbook fails; nothing when it does not."""
+        try:
+            self.play_site(*options, log="refused")
+        except KitError as error:
+            return str(error)
+        return ""
+
+    @contextmanager
+    def playing(self, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+        """The site's playbook as it runs; what is left of it when the block ends is killed."""
+        command = ["ansible-playbook", "--inventory", str(self.inventory.resolve()), *options, str(SITE)]
+        environment = {**os.environ, **ENVIRONMENT}
+        log = self._log("playing")
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("wb") as file:
+            process = subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=file)
+            try:
+                yield process
+            finally:
+                process.kill()
+                process.wait()
+
+    @staticmethod
+    def _log(name: str) -> Path:
+        return STATE / f"log/drill-{name}.log"
 
     def adapter(self, host: Host) -> Adapter:
         """The adapter on ``host``."""

@@ -56,6 +56,7 @@ def drill(
     report = Report(str(inventory), rate)
     with alone(), closing(Site(connection, str(inventory))) as site:
         ground = Ground(inventory, drilled(connection), site)
+        ground.power_on(*ground.all_hosts)  # what a drill that was broken off left
         _agree(ground)
         try:
             for each in chosen:
