@@ -13,6 +13,7 @@ from pathlib import Path
 
 from aansluitkit.compliance.adapter import Adapter, HostRest
 from aansluitkit.connection import Component, Connection, Host
+from aansluitkit.documents.cpa import cpa_document
 from aansluitkit.ebms.scenarios import Scenario
 from aansluitkit.errors import KitError
 from aansluitkit.lab import container, network
@@ -115,6 +116,19 @@ class Ground:
     @staticmethod
     def _log(name: str) -> Path:
         return STATE / f"log/drill-{name}.log"
+
+    @contextmanager
+    def agreement(self) -> Iterator[None]:
+        """The CPA of the connection in the adapters of both sides, for as long as the block runs."""
+        document = cpa_document(self.connection).decode()
+        hosts = [self.connection.host_of(component) for component in (Component.ADAPTER, Component.PARTNER)]
+        for host in hosts:
+            self.adapter(host).load(document)
+        try:
+            yield
+        finally:
+            for host in hosts:
+                self.adapter(host).unload()
 
     def adapter(self, host: Host) -> Adapter:
         """The adapter on ``host``."""

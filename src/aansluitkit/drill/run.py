@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from aansluitkit.connection import Component, load_connection, refuse_load
-from aansluitkit.documents.cpa import cpa_document
+from aansluitkit.connection import load_connection, refuse_load
 from aansluitkit.drill.balance import RATE, Balances, drilled, under_load
 from aansluitkit.drill.drills import DRILLS, Drill
 from aansluitkit.drill.ground import Ground
@@ -57,28 +56,13 @@ def drill(
     with alone(), closing(Site(connection, str(inventory))) as site:
         ground = Ground(inventory, drilled(connection), site)
         ground.power_on(*ground.all_hosts)  # what a drill that was broken off left
-        _agree(ground)
-        try:
+        with ground.agreement():
             for each in chosen:
                 begin(each)
                 outcome = _hold(ground, each, rate)
                 report.outcomes.append(outcome)
                 say(outcome)
-        finally:
-            _disagree(ground)
     return report
-
-
-def _agree(ground: Ground) -> None:
-    """Load the CPA of drills into both adapters."""
-    document = cpa_document(ground.connection).decode()
-    for component in (Component.ADAPTER, Component.PARTNER):
-        ground.adapter(ground.connection.host_of(component)).load(document)
-
-
-def _disagree(ground: Ground) -> None:
-    for component in (Component.ADAPTER, Component.PARTNER):
-        ground.adapter(ground.connection.host_of(component)).unload()
 
 
 def _hold(ground: Ground, held: Drill, rate: float) -> Outcome:
