@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, collapse_addresses
+from itertools import permutations
 from typing import Literal
 
 from aansluitkit.connection.model import EXTERNAL, HTTP_PORT, HTTPS_PORT, Component, Connection, Host, Model
@@ -28,6 +29,7 @@ class Purpose(StrEnum):
     MESSAGES_TO_ADAPTER = "messages_to_adapter"
     HEALTH = "health"
     STORE = "store"
+    REPLICATION = "replication"
     APPLICATION = "application"
     NAMES = "names"
     MANAGEMENT = "management"
@@ -41,6 +43,7 @@ REASONS = {
     Purpose.MESSAGES_TO_ADAPTER: "ebMS messages to the adapter, TLS passed through",
     Purpose.HEALTH: "health check of the load balancer",
     Purpose.STORE: "store of messages and CPAs",
+    Purpose.REPLICATION: "the standby follows the primary, whichever of the two that is",
     Purpose.APPLICATION: "application hands over and takes messages",
     Purpose.NAMES: "resolves names",
     Purpose.MANAGEMENT: "configuration by Ansible over SSH",
@@ -202,11 +205,14 @@ def _revocation(connection: Connection) -> Iterator[Flow]:
 
 
 def _inside(connection: Connection) -> Iterator[Flow]:
-    database = connection.host_of(Component.DATABASE)
+    databases = connection.hosts_of(Component.DATABASE)
     for adapter in connection.hosts_of(Component.ADAPTER):
-        yield _flow(adapter, database, connection.ports.database, Purpose.STORE)
+        for database in databases:
+            yield _flow(adapter, database, connection.ports.database, Purpose.STORE)
         for application in connection.hosts_of(Component.APPLICATION):
             yield _flow(application, adapter, connection.ports.rest, Purpose.APPLICATION)
+    for one, other in permutations(databases, 2):
+        yield _flow(one, other, connection.ports.database, Purpose.REPLICATION)
 
 
 def _extra(connection: Connection) -> Iterator[Flow]:

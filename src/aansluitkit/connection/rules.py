@@ -33,7 +33,7 @@ EXAMPLE_NAMES = (".example", ".test", ".invalid", ".localhost", ".example.com", 
 WIDEST_RANGE = 16  # bits of prefix
 WIDEST_ZONE = 8
 SHORTEST_RETRYING = timedelta(days=1)
-ONE_OF = (Component.FIREWALL, Component.NAME_SERVER, Component.LOAD_BALANCER, Component.DATABASE)
+ONE_OF = (Component.FIREWALL, Component.NAME_SERVER, Component.LOAD_BALANCER)
 
 
 def vendor_has_no_production(connection: Connection) -> Iterator[Finding]:
@@ -184,6 +184,14 @@ def components_are_present(connection: Connection) -> Iterator[Finding]:
         if len(found) != 1:
             names = ", ".join(host.name for host in found) or "none"
             yield "hosts", f"group '{component}' holds {names}; exactly one host is expected: correct hosts.yml"
+    databases = connection.hosts_of(Component.DATABASE)
+    if len(databases) not in (1, 2):
+        names = ", ".join(host.name for host in databases) or "none"
+        yield (
+            "hosts",
+            f"group '{Component.DATABASE}' holds {names}; expected is one host, or two of which one is the standby: "
+            "correct hosts.yml",
+        )
     if not connection.hosts_of(Component.ADAPTER):
         yield "hosts", "group 'adapter' holds none; at least one host is expected: add it to hosts.yml"
 

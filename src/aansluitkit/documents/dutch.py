@@ -35,6 +35,7 @@ _PURPOSES = {
     Purpose.MESSAGES_TO_ADAPTER: "ebMS-berichten naar de adapter, TLS ongeopend doorgegeven",
     Purpose.HEALTH: "gezondheidscontrole door de loadbalancer",
     Purpose.STORE: "opslag van berichten en CPA's",
+    Purpose.REPLICATION: "de standby volgt de primaire database",
     Purpose.APPLICATION: "applicatie biedt berichten aan en haalt ze op",
     Purpose.NAMES: "namen opzoeken (DNS)",
     Purpose.MANAGEMENT: "beheer over SSH",
