@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import select
 import threading
@@ -15,11 +16,12 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, m
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
 
-from aansluitkit.ebms.tables import VERSION
+from aansluitkit.ebms.tables import CPA, VERSION
 from aansluitkit.errors import KitError
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
 CONNECTIONS = 8  # of one node at once: as many as it has threads; each keeps room for the largest message it had
+_TRIED_BYTES = 2**20
 _MIGRATION_LOCK = 0x65624D53  # "ebMS": nodes that start together migrate one after the other
 
 
@@ -179,11 +181,9 @@ def _version(connection: Connection) -> str | None:
 
 
 def _try_writing(connection: Connection) -> None:
-    """Raise SQLAlchemyError when nothing can be written; a standby that is away does not matter here."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("set local synchronous_commit = local"))
-    connection.execute(text("update alembic_version set version_num = version_num"))
-    connection.commit()
+    """Raise SQLAlchemyError when a message of the usual size has no room; nothing of it stays."""
+    connection.execute(CPA.insert(), {"id": "", "document": os.urandom(_TRIED_BYTES)})
+    connection.rollback()
 
 
 def _upgrade(connection: Connection) -> None:
