@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from ipaddress import IPv4Address
 
 import pytest
 
@@ -34,18 +35,21 @@ def is_from(flow: Flow, source: Host) -> bool:
 
 def targets(connection: Connection, flow: Flow) -> list[Target]:
     """What the source of ``flow`` connects to: the published address, the hosts that are meant, or their network."""
+    if flow.port is None:
+        return []
     if flow.published_address:
         return [(str(flow.published_address), flow.port)]
     hosts = [host for host in connection.hosts.values() if Component.FIREWALL not in host.components]
     hosts += [host for host in connection.hosts.values() if host.name == flow.destination]
     known = dict.fromkeys(address for host in hosts for address in host.addresses.values())
+    known |= dict.fromkeys(address for _, _, address in shared(connection))
     meant = [address for address in known if any(address in network for network in flow.destination_networks)]
     return [(str(address), flow.port) for address in meant or [next(iter(flow.destination_networks[0].hosts()))]]
 
 
 def ports(connection: Connection) -> list[int]:
     """Ports to try: of every flow, the usual ones, and a sample of all others."""
-    known = USUAL | {flow.port for flow in flows_of(connection)}
+    known = USUAL | {flow.port for flow in flows_of(connection) if flow.port}
     others = [port for port in range(1, 65536) if port not in known]
     seeded = random.Random(f"{connection.name}.{connection.environment}")  # noqa: S311 - repeatable, not secret
     return sorted(known | {*seeded.sample(others, SAMPLE)})
@@ -62,6 +66,7 @@ def addresses_beyond(connection: Connection, source: Host) -> dict[str, str]:
     hosts = [host for host in connection.hosts.values() if source.zone not in host.addresses]
     hosts.append(connection.host_of(Component.FIREWALL))
     found = {str(address): host.name for host in hosts for address in host.addresses.values()}
+    found |= {str(address): name for name, zone, address in shared(connection) if zone not in source.addresses}
     return found | {
         str(connection.inbound_address): "the inbound address",
         str(connection.outbound_address): "the outbound address",
@@ -71,17 +76,32 @@ def addresses_beyond(connection: Connection, source: Host) -> dict[str, str]:
 def addresses_beside(connection: Connection, source: Host) -> dict[str, str]:
     """Addresses of the other hosts in the zone of ``source``: no firewall stands between."""
     others = [host for host in connection.hosts.values() if host.zone == source.zone and host is not source]
-    return {
+    found = {
         str(host.address): host.name
         for host in others
         if not {Component.FIREWALL, Component.MANAGEMENT} & {*host.components}
     }
+    return found | {str(address): name for name, zone, address in shared(connection) if zone == source.zone}
+
+
+def shared(connection: Connection) -> list[tuple[str, str, IPv4Address]]:
+    """The addresses that several hosts share: what they are together, the zone, and the address."""
+    return [
+        (component.value, zone, address)
+        for component, addresses in connection.virtual_addresses.items()
+        for zone, address in addresses.items()
+    ]
 
 
 def services(connection: Connection) -> set[Target]:
     """What each host offers to anybody at all."""
     flows = [flow for flow in flows_of(connection) if flow.protocol == "tcp"]
-    return {(str(network.network_address), flow.port) for flow in flows for network in flow.destination_networks}
+    return {
+        (str(network.network_address), flow.port)
+        for flow in flows
+        for network in flow.destination_networks
+        if flow.port
+    }
 
 
 def guests(connection: Connection) -> list[Host]:
@@ -159,7 +179,7 @@ def test_neighbours_offer_what_is_declared(
     opened = {place for (name, place), outcome in outcomes.items() if name == source.name and outcome == "open"}
     undeclared = {place for place in opened if place[0] in addresses} - services(connection)
     if undeclared:
-        hosts = ",".join(sorted({addresses[address] for address, _ in undeclared}))
+        hosts = ",".join(sorted({addresses[address] for address, _ in undeclared}))  # names, or a group's
         unproved(
             f"{source.name} reaches {named(undeclared, addresses)} within the zone, a service that no flow declares",
             f"stop that service, {site.redeploy(hosts)}, or declare it in connection_extra_flows",
