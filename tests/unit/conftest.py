@@ -17,6 +17,7 @@ from aansluitkit.connection import Connection, Profile, load_connection
 from aansluitkit.documents import render_cpa
 from aansluitkit.ebms.cpa import Terms, read_cpa
 from aansluitkit.ebms.signature import Signer
+from aansluitkit.fleet import beside
 from aansluitkit.lab.pki import ENDPOINT, PARTNER, make_pki
 from aansluitkit.project import ROOT
 
@@ -36,6 +37,14 @@ def agreed(connection: Connection, profile: Profile | None = None, **changes: An
         services = tuple(service.model_copy(update={"profile": profile}) for service in connection.cpa.services)
         changes = {"services": services, **changes}
     return connection.model_copy(update={"cpa": connection.cpa.model_copy(update=changes)})
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder where a test keeps what inventories claim; the user's own is left alone."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setattr(beside, "cache", lambda: folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -58,9 +58,7 @@ def _status(entries: list[Entry]) -> int:
 
 
 def _plain(entry: Entry) -> dict[str, Any]:
-    fields = {**asdict(entry), "result": entry.result}
-    del fields["claims"]
-    return fields
+    return {**asdict(entry), "result": entry.result}
 
 
 def _show(entries: list[Entry], target: Console) -> None:

@@ -23,6 +23,7 @@ from aansluitkit.errors import InventoryError, Problem
 PREFIX = "connection_"
 SECRET_PREFIX = "secret_"  # noqa: S105 - of names
 INVENTORY_FILE = "hosts.yml"
+VARIABLE_FOLDERS = ("group_vars", "host_vars")
 _EXTENSIONS = ("", ".yml", ".yaml", ".json")
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _EXPRESSION = re.compile(rf"\{{\{{\s*({_NAME}(?:\.{_NAME})*)\s*\}}\}}")
@@ -52,7 +53,7 @@ class Inventory:
 
     ``hosts`` maps each host to its ``connection_`` variables, templated; ``groups`` to the groups that it is in.
     ``contents`` are the files with variables and what stands in them, lowest precedence first, hosts.yml excepted;
-    ``hosts_content`` is that of hosts.yml.
+    ``hosts_content`` is that of hosts.yml. One that ``is_plain`` depends on nothing but its files.
     """
 
     folder: Path
@@ -60,6 +61,7 @@ class Inventory:
     hosts: dict[str, dict[str, Any]]
     contents: dict[Path, Any]
     hosts_content: dict[str, Any]
+    is_plain: bool
     problems: tuple[Problem, ...] = ()
 
     @property
@@ -108,13 +110,15 @@ def load_inventory(folder: Path) -> Inventory:
             scopes.setdefault(scope, {}).update(contents[path] if isinstance(contents[path], dict) else {})
     if problems:
         raise InventoryError(problems)
+    is_plain = True
     try:
         groups, hosts = parsed.memberships(), _merge(folder, parsed, scopes)
     except NotPlainError:
         from aansluitkit.connection.ansible_loader import hosts_by_ansible  # noqa: PLC0415 - takes half a second
 
+        is_plain = False
         groups, hosts, problems = hosts_by_ansible(hosts_file, PREFIX)
-    return Inventory(folder, groups, hosts, contents, parsed.content, tuple(problems))
+    return Inventory(folder, groups, hosts, contents, parsed.content, is_plain, tuple(problems))
 
 
 def _content(path: Path) -> Any:
@@ -232,7 +236,7 @@ class _HostsFile:
 def _files(folder: Path, parsed: _HostsFile) -> Iterator[tuple[str, Path]]:
     """The files with variables, lowest precedence first, each with whose they are: 'group_vars/all', 'host_vars/fw'."""
     groups = sorted(parsed.groups.values(), key=lambda group: (group.depth, group.name))
-    for kind_of, entities in (("group_vars", [group.name for group in groups]), ("host_vars", list(parsed.hosts))):
+    for kind_of, entities in zip(VARIABLE_FOLDERS, ([group.name for group in groups], list(parsed.hosts)), strict=True):
         place = folder / kind_of
         there = {path.name for path in _listed(place)} if place.is_dir() else set()
         for entity in entities:

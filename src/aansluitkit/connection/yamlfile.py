@@ -96,8 +96,9 @@ def read_yaml(path: Path) -> Any:
         raise _refused(path, f"can't be read: {_reason(path, error)}") from error
     if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
         raise _refused(path, "is neither a file nor a link to one: put the file there")
-    # A change of the file within the clock's grain shows in its size or its inode.
-    return _read(path, os.path.realpath(path), status.st_mtime_ns, status.st_size, status.st_ino)
+    # A change of the file within the clock's grain shows in its size or its inode; nobody can set ctime back.
+    state = (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
+    return _read(path, os.path.realpath(path), *state)
 
 
 def is_vaulted(path: Path) -> bool:
