@@ -5,11 +5,10 @@ Decisions are made here, out of the model; a playbook hands them to its roles an
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from aansluitkit.certificates.facts import fingerprint, read_leaf
-from aansluitkit.connection.flows import AUTHORITIES, PARTNER, Direction, Flow, direction_of, flows_of, merged, zone_of
+from aansluitkit.connection.firewalls import firewall_of, guarded_hosts
 from aansluitkit.connection.model import HTTPS_PORT, PARTIES, USES, Component, Connection, Host
 
 CERTIFICATES = "/etc/aansluitkit/certificates"
@@ -25,7 +24,6 @@ def views(connection: Connection) -> dict[str, dict[str, Any]]:
 
 def _view(connection: Connection, host: Host) -> dict[str, Any]:
     makers = {
-        Component.FIREWALL: ("firewall", _firewall),
         Component.NAME_SERVER: ("dns", _dns),
         Component.LOAD_BALANCER: ("load_balancer", _load_balancer),
         Component.DATABASE: ("database", _database),
@@ -37,6 +35,8 @@ def _view(connection: Connection, host: Host) -> dict[str, Any]:
         for component in host.components
         if component in makers
     }
+    if host in guarded_hosts(connection):
+        parts["firewall"] = firewall_of(connection, host)
     server = connection.host_of(Component.NAME_SERVER)
     outside = Component.PARTNER in host.components
     return {
@@ -48,60 +48,6 @@ def _view(connection: Connection, host: Host) -> dict[str, Any]:
         "keepalived": _keepalived(connection, host),
         **parts,
     }
-
-
-def _firewall(connection: Connection, host: Host) -> dict[str, Any]:
-    inbound, outbound = (
-        connection.carried(address) for address in (connection.inbound_address, connection.outbound_address)
-    )
-    outside = next(
-        name for name, zone in connection.zones.items() if inbound in zone.network and name in host.addresses
-    )
-    return {
-        "addresses": [{"interface": outside, "address": str(address)} for address in (inbound, outbound)],
-        "sets": [
-            {"name": name, "networks": [str(network) for network in networks]}
-            for name, networks in _sets(connection).items()
-        ],
-        "flows": [_rule(connection, host, flow) for flow in flows_of(connection) if _passes(connection, host, flow)],
-    }
-
-
-def _passes(connection: Connection, host: Host, flow: Flow) -> bool:
-    """Whether packets of ``flow`` come to the firewall ``host``: those within a zone never do."""
-    within = zone_of(connection, flow.source_networks[0]) == zone_of(connection, flow.destination_networks[0])
-    return flow.destination == host.name or (flow.source != host.name and not within)
-
-
-def _sets(connection: Connection) -> dict[str, tuple[IPv4Network, ...]]:
-    """The ranges of others, which grow: a firewall keeps them in sets, so that its rules stay as they are."""
-    found = {
-        "partner_outbound": merged(connection.partner.outbound_addresses),
-        "partner_inbound": merged(connection.partner.inbound_addresses),
-        AUTHORITIES: merged(connection.crl_addresses),
-    }
-    return {name: networks for name, networks in found.items() if networks}
-
-
-_REACHED = {PARTNER: "@partner_inbound", AUTHORITIES: f"@{AUTHORITIES}"}
-
-
-def _rule(connection: Connection, host: Host, flow: Flow) -> dict[str, Any]:
-    return {
-        "id": flow.id,
-        "to_firewall": flow.destination == host.name,
-        "from_outside": direction_of(connection, flow) is Direction.INBOUND,
-        "source": "@partner_outbound" if flow.source == PARTNER else str(flow.source_networks[0]),
-        "destination": _REACHED.get(flow.destination, str(flow.destination_networks[0])),
-        "protocol": flow.protocol,
-        "port": flow.port,
-        "published_address": _carried(connection, flow.published_address),
-        "outbound_address": _carried(connection, flow.outbound_address),
-    }
-
-
-def _carried(connection: Connection, address: IPv4Address | None) -> str:
-    return str(connection.carried(address)) if address else ""
 
 
 def _dns(connection: Connection, host: Host) -> dict[str, Any]:
