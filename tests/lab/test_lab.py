@@ -66,7 +66,7 @@ def test_lab_is_proved(lab: str) -> None:
 def test_second_run_changes_nothing() -> None:
     again = kit("lab", "up", INVENTORY)
     assert again.returncode == 0
-    assert "20 unchanged" in again.stdout
+    assert "22 unchanged" in again.stdout
     assert "0 tasks changed something" in again.stdout
 
 
@@ -219,7 +219,7 @@ def test_cut_cpa_is_named() -> None:
 def test_drift_is_planned_and_mended() -> None:
     """A rule added by hand, a container that is gone, a namespace that is gone, and the CPA of the test before."""
     on("fw", "nft add rule inet aansluitkit forward tcp dport 7 counter accept")
-    container.remove(network.namespace_of("lb"))
+    container.remove(network.namespace_of("lb-2"))
     network.remove(network.namespace_of("app"))
     planned = kit("plan", INVENTORY)
     assert planned.returncode == 1, planned.stdout + planned.stderr
@@ -291,6 +291,43 @@ def test_rotation_goes_unnoticed(generation: str) -> None:
     assert verify("") == {}
 
 
+def play(playbook: str, *options: str) -> subprocess.CompletedProcess[str]:
+    words = ["ansible-playbook", "--inventory", INVENTORY, f"playbooks/{playbook}", *options]
+    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def databases() -> dict[str, str]:
+    """What PostgreSQL is on each host of the database."""
+    return {host: on(host, "aansluitkit-database-state").split()[-1] for host in ("db", "db-2")}
+
+
+def test_promotion_loses_and_doubles_nothing() -> None:
+    """Handed over and back, and taken over from a primary that is gone, with messages in both directions."""
+    before = databases()
+    primary = next(host for host, state in before.items() if state == "primary")
+
+    def work() -> None:
+        handed_over = play("promote.yml")
+        assert handed_over.returncode == 0, handed_over.stdout[-3000:]
+        assert databases() == {host: "standby" if state == "primary" else "primary" for host, state in before.items()}
+        standing = next(host for host in before if host != primary)
+        container.remove(network.namespace_of(standing))
+        refused = play("promote.yml")
+        assert refused.returncode != 0
+        assert f"-e database_gone={standing}" in " ".join(refused.stdout.split())
+        taken_over = play("promote.yml", "--extra-vars", f"database_gone={standing}")
+        assert "Promote the standby" in taken_over.stdout, taken_over.stdout[-3000:]
+        assert on(primary, "aansluitkit-database-state").endswith("primary\n")
+
+    with under_load(load_connection(ROOT / INVENTORY), 10) as streams:
+        work()
+    print(streams.balances)
+    assert all(balance.whole for balance in streams.balances.values()), streams.balances
+    again = kit("up", INVENTORY)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert databases() == before
+
+
 def test_nothing_is_lost_in_any_drill() -> None:
     held = kit("drill", INVENTORY, "--rate", "3", "--json", "-")
     assert held.returncode == 0, held.stdout[-3000:] + held.stderr[-3000:]
@@ -319,9 +356,7 @@ def release(folder: Path, name: str, code: str) -> Path:
 
 
 def upgrade(packages: Path) -> subprocess.CompletedProcess[str]:
-    words = ["ansible-playbook", "--inventory", INVENTORY, "playbooks/upgrade.yml"]
-    words += ["--extra-vars", f"ebms_adapter_packages={packages}"]
-    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    return play("upgrade.yml", "--extra-vars", f"ebms_adapter_packages={packages}")
 
 
 MAIN = "aansluitkit/ebms/__main__.py"
