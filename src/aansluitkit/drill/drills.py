@@ -58,12 +58,29 @@ def _firewall_killed(ground: Ground) -> None:
 
 
 def _database_restarted(ground: Ground) -> None:
-    ground.run(ground.hosts(Component.DATABASE)[0], "systemctl restart postgresql")
+    ground.run(_primary(ground), "systemctl restart postgresql")
+
+
+def _database_promoted(ground: Ground) -> None:
+    ground.playbook("promote")
 
 
 def _database_killed(ground: Ground) -> None:
-    with _off(ground, ground.hosts(Component.DATABASE)[0]):
+    with _off(ground, _primary(ground)):
         time.sleep(HOLD_SECONDS)
+
+
+def _primary(ground: Ground) -> str:
+    """The host whose PostgreSQL takes changes."""
+    for host in ground.hosts(Component.DATABASE):
+        if "primary" in ground.run(host, "aansluitkit-database-state").split():
+            return host
+    raise KitError("no host of the database is its primary: see docs/promote.md")
+
+
+def _no_standby(connection: Connection) -> str:
+    alone = len(connection.hosts_of(Component.DATABASE)) < 2
+    return "the database has no standby" if alone else ""
 
 
 def _partner_down(ground: Ground) -> None:
@@ -89,7 +106,7 @@ def _partition(ground: Ground) -> None:
 
 
 def _database_unreachable(ground: Ground) -> None:
-    with _unplugged(ground, ground.hosts(Component.DATABASE)[0]):
+    with _unplugged(ground, _primary(ground)):
         time.sleep(HOLD_SECONDS)
 
 
@@ -138,9 +155,9 @@ def _playbook_broken_off(ground: Ground) -> None:
         changed = "grep --quiet 'parallel: 15' /etc/aansluitkit/adapter.yml"
         ground.run(node, f"timeout {_PLAYBOOK_SECONDS} sh -c 'until {changed}; do sleep 0.1; done'")
         process.kill()
-    ground.play_site(*other)
+    ground.playbook("site", *other)
     ground.run(node, f'[ $(stat --format %Y /etc/aansluitkit/adapter.yml) -le $(date --date "{_STARTED}" +%s) ]')
-    ground.play_site("--limit", node)
+    ground.playbook("site", "--limit", node)
 
 
 def _two_operators(ground: Ground) -> None:
@@ -217,6 +234,14 @@ DRILLS = (
         "what is handed over meanwhile is refused, and handed over again",
         "by itself: the adapters connect anew",
         _database_restarted,
+    ),
+    Drill(
+        "database_promoted",
+        "the database is handed over to its standby",
+        "what is handed over meanwhile is refused, and handed over again; the standby has all that was acknowledged",
+        "by itself: the adapters connect to the new primary; hand it back with playbooks/promote.yml (docs/promote.md)",
+        _database_promoted,
+        _no_standby,
     ),
     Drill(
         "database_killed",

@@ -23,7 +23,7 @@ from aansluitkit.playbook import play
 from aansluitkit.project import ROOT, STATE
 from aansluitkit.verification.site import Site
 
-SITE = ROOT / "playbooks/site.yml"
+PLAYBOOKS = ROOT / "playbooks"
 _SWITCH = namespace_of("switch")
 _BOOT_SECONDS = 120
 
@@ -82,18 +82,21 @@ class Ground:
         """Have the partner's stand-in misbehave, or behave."""
         self.adapter(self.connection.host_of(Component.PARTNER)).play(scenario)
 
-    def play_site(self, *options: str, log: str = "site") -> None:
-        """Run the site's playbook.
+    def playbook(self, name: str, *options: str) -> None:
+        """Run the playbook called ``name``.
 
         Raises:
             KitError: when it fails.
         """
-        play(SITE, self.inventory, self._log(log), lambda line: None, options=options, environment=ENVIRONMENT)
+        log = self._log(f"{name}-{time.monotonic_ns()}")
+        play(
+            PLAYBOOKS / f"{name}.yml", self.inventory, log, lambda line: None, options=options, environment=ENVIRONMENT
+        )
 
     def refusal(self, *options: str) -> str:
         """Why the site's playbook fails; nothing when it does not."""
         try:
-            self.play_site(*options, log="refused")
+            self.playbook("site", *options)
         except KitError as error:
             return str(error)
         return ""
@@ -101,7 +104,13 @@ class Ground:
     @contextmanager
     def playing(self, *options: str) -> Iterator[subprocess.Popen[bytes]]:
         """The site's playbook as it runs; what is left of it when the block ends is killed."""
-        command = ["ansible-playbook", "--inventory", str(self.inventory.resolve()), *options, str(SITE)]
+        command = [
+            "ansible-playbook",
+            "--inventory",
+            str(self.inventory.resolve()),
+            *options,
+            str(PLAYBOOKS / "site.yml"),
+        ]
         environment = {**os.environ, **ENVIRONMENT}
         log = self._log("playing")
         log.parent.mkdir(parents=True, exist_ok=True)
