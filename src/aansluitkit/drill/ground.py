@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +24,6 @@ from aansluitkit.verification.site import Site
 
 PLAYBOOKS = ROOT / "playbooks"
 _SWITCH = namespace_of("switch")
-_BOOT_SECONDS = 120
 
 
 @dataclass
@@ -62,11 +60,9 @@ class Ground:
     def power_on(self, *hosts: str) -> None:
         """Start those of ``hosts`` that are off, and wait until their services have been started."""
         self.plug(*hosts)
-        for host in hosts:
-            if not container.is_running(namespace_of(host)):
-                container.start(namespace_of(host))
+        off = [namespace_of(host) for host in hosts if not container.is_running(namespace_of(host))]
         with ThreadPoolExecutor(len(hosts)) as pool:
-            list(pool.map(self._booted, hosts))
+            list(pool.map(container.start, off))
 
     def unplug(self, *hosts: str) -> None:
         """Pull the network cables out of ``hosts``."""
@@ -145,12 +141,3 @@ class Ground:
         own, other = parties[::-1] if Component.PARTNER in host.components else parties
         rest = HostRest(self.site, self.connection, host)
         return Adapter(rest, self.connection.cpa.id, (own, ""), other)
-
-    def _booted(self, host: str) -> None:
-        until = time.monotonic() + _BOOT_SECONDS
-        while time.monotonic() < until:
-            with suppress(KitError):
-                if self.run(host, "systemctl is-system-running || true").strip() in ("running", "degraded"):
-                    return
-            time.sleep(0.3)
-        raise KitError(f"{host} does not start within {_BOOT_SECONDS} s: see 'podman logs {namespace_of(host)}'")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import suppress
+
+from aansluitkit.errors import KitError
 from aansluitkit.lab import keys
 from aansluitkit.lab.network import inode
 from aansluitkit.lab.podman import VOLATILE, containers, podman
@@ -9,6 +13,8 @@ from aansluitkit.lab.run import run
 
 # What roles need inside: addresses and filters, and systemd's sandboxes (bind mounts) for the services' own units.
 _CAPABILITIES = ("NET_ADMIN", "NET_RAW", "SYS_ADMIN")
+_BOOT_SECONDS = 120
+_PAUSE = 0.3
 _INODE = "aansluitkit.namespace"
 
 
@@ -40,7 +46,7 @@ def make(name: str, image: str, hostname: str) -> None:
         (keys.LOGIN.with_suffix(".pub"), "/etc/ssh/authorized_keys_root"),
     ):
         podman("cp", source, f"{name}:{target}")
-    podman("start", name)
+    start(name)
 
 
 def is_running(name: str) -> bool:
@@ -70,8 +76,19 @@ def kill(name: str) -> None:
 
 
 def start(name: str) -> None:
-    """Start container ``name`` again."""
+    """Start container ``name``, and wait until its services have been started.
+
+    Raises:
+        KitError: when they are not in time.
+    """
     podman("start", name)
+    until = time.monotonic() + _BOOT_SECONDS
+    while time.monotonic() < until:
+        with suppress(KitError):
+            if run_in(name, "systemctl is-system-running || true").strip() in ("running", "degraded"):
+                return
+        time.sleep(_PAUSE)
+    raise KitError(f"{name} does not start within {_BOOT_SECONDS} s: see 'podman logs {name}'")
 
 
 def remove(name: str) -> None:
