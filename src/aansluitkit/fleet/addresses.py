@@ -118,8 +118,9 @@ def _pool(shared: dict[str, Any], name: str) -> IPv4Network:
     try:
         network = IPv4Network(str(shared[name]))
     except ValueError as error:
+        known = "no IPv4; IPv6 is not supported" if ":" in str(shared[name]) else "no network"
         raise KitError(
-            f"shared defaults: {name}: '{shared[name]}' is no network: write one such as 10.64.0.0/12"
+            f"shared defaults: {name}: '{shared[name]}' is {known}: write a network such as 10.64.0.0/12"
         ) from error
     if name == INSIDE_POOL and network.prefixlen > BLOCK:
         raise KitError(
