@@ -136,8 +136,10 @@ def shared_defaults(root: Path, environment: Environment | None = None) -> dict[
         file = root / SHARED / f"{name}.yml"
         try:
             read = yaml.load(file.read_text(encoding="utf-8"), _Tolerant)  # noqa: S506 - a SafeLoader
-        except OSError as error:
+        except FileNotFoundError as error:
             raise KitError(f"{file} is not there; customers link it: copy the kit's inventories/shared") from error
+        except OSError as error:
+            raise KitError(f"{file} can't be read: {str(error.strerror).lower()}: mend that") from error
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise KitError(f"{file} can't be read as YAML: {' '.join(str(error).split())}: mend it") from error
         if not isinstance(read, dict):
