@@ -32,8 +32,8 @@ class _Zone:
 class OpenStackLandscape(pulumi.ComponentResource):
     """All networks and hosts of a connection in one OpenStack project.
 
-    In production nothing that holds an address or data can be deleted. Filters follow the flows everywhere; but each host
-    hangs on its own, and since hosts of production do not go, nothing that they hang on goes before them.
+    In production nothing that holds an address or data can be deleted. Filters follow the flows everywhere; but each
+    host hangs on its own, and since hosts of production do not go, nothing that they hang on goes before them.
     """
 
     def __init__(self, connection: Connection) -> None:
