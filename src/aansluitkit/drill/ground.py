@@ -84,10 +84,8 @@ class Ground:
         Raises:
             KitError: when it fails.
         """
-        log = self._log(f"{name}-{time.monotonic_ns()}")
-        play(
-            PLAYBOOKS / f"{name}.yml", self.inventory, log, lambda line: None, options=options, environment=ENVIRONMENT
-        )
+        book, log = PLAYBOOKS / f"{name}.yml", self._log(name)
+        play(book, self.inventory, log, lambda line: None, options=options, environment=ENVIRONMENT)
 
     def refusal(self, *options: str) -> str:
         """Why the site's playbook fails; nothing when it does not."""
@@ -100,13 +98,8 @@ class Ground:
     @contextmanager
     def playing(self, *options: str) -> Iterator[subprocess.Popen[bytes]]:
         """The site's playbook as it runs; what is left of it when the block ends is killed."""
-        command = [
-            "ansible-playbook",
-            "--inventory",
-            str(self.inventory.resolve()),
-            *options,
-            str(PLAYBOOKS / "site.yml"),
-        ]
+        book, inventory = PLAYBOOKS / "site.yml", self.inventory.resolve()
+        command = ["ansible-playbook", "--inventory", str(inventory), *options, str(book)]
         environment = {**os.environ, **ENVIRONMENT}
         log = self._log("playing")
         log.parent.mkdir(parents=True, exist_ok=True)
