@@ -20,7 +20,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         """Once more when the holder was a process of this very controller, which is gone."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         given, variables = dict(self._task.args), task_vars or {}
-        if given.get("state") == "begun":
+        if given["state"] == "begun":
             given["run"] = this_run(variables["inventory_dir"])
         try:
             found = self._execute_module("deployment", given, task_vars=variables)
@@ -39,4 +39,4 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 f"{until:%Y-%m-%dT%H:%M:%SZ}, or goes with /run/aansluitkit-deployment.json on "
                 f"{variables['inventory_hostname']}. Nothing was changed",
             }
-        return {**result, **found, "run": given["run"]}
+        return {**result, **found, **({"run": given["run"]} if given["state"] == "begun" else {})}

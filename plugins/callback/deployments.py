@@ -57,7 +57,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         command = ["ansible", *sources, hosts, "--module-name", "deployment", "--args"]
         done = subprocess.run(
             [*command, json.dumps({"state": "ended", "run": ended})],
-            env={**os.environ, "ANSIBLE_CALLBACKS_ENABLED": ""},
+            env={**os.environ, "ANSIBLE_LOAD_CALLBACK_PLUGINS": "false"},
             capture_output=True,
             text=True,
             check=False,
@@ -68,4 +68,4 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
     def _note(self, result: Any) -> None:
         if result.task.action == "deployment" and "run" in result.result:
             self._run = dict(result.result["run"])
-            self._refused = self._refused or bool(result.result.get("failed"))
+            self._refused = self._refused or "holder" in result.result

@@ -10,8 +10,11 @@ import sys
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
+
+_TAKE_A_FILE = ("-i", "--inventory", "--inventory-file", "-e", "--extra-vars")  # options of ansible-playbook
 
 
 @cache
@@ -69,4 +72,5 @@ def _playbook(process: int) -> str:
         words = Path(f"/proc/{process}/cmdline").read_text(encoding="utf-8").split("\0")
     except OSError:
         words = sys.argv
-    return ", ".join(Path(word).name for word in words if word.endswith((".yml", ".yaml")) and not word.startswith("-"))
+    told = [word for before, word in pairwise(words) if before not in _TAKE_A_FILE]
+    return ", ".join(Path(word).name for word in told if word.endswith((".yml", ".yaml")))
