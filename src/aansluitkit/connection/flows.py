@@ -141,17 +141,19 @@ def _management(connection: Connection) -> Iterator[Flow]:
 
 
 def _names(connection: Connection) -> Iterator[Flow]:
-    server = connection.host_of(Component.NAME_SERVER)
+    primary, *secondaries = connection.hosts_of(Component.NAME_SERVER)
     for host in connection.hosts.values():
-        if host is server or Component.MANAGEMENT in host.components:
+        if Component.MANAGEMENT in host.components:
             continue
-        for protocol in ("udp", "tcp"):
-            address = host.addresses.get(server.zone, host.address)
-            flow = _flow(host, server, DNS_PORT, Purpose.NAMES, protocol)
-            update: dict[str, object] = {"source_networks": _networks(address)}
-            if Component.PARTNER in host.components:
-                update["published_address"] = connection.inbound_address
-            yield flow.model_copy(update=update)
+        outside = Component.PARTNER in host.components
+        for server in [primary] if outside else [primary, *secondaries]:
+            for protocol in ("udp", "tcp") if host is not server else ():
+                address = host.addresses.get(server.zone, host.address)
+                flow = _flow(host, server, DNS_PORT, Purpose.NAMES, protocol)
+                update: dict[str, object] = {"source_networks": _networks(address)}
+                if outside:
+                    update["published_address"] = connection.inbound_address
+                yield flow.model_copy(update=update)
 
 
 def _messages(connection: Connection) -> Iterator[Flow]:

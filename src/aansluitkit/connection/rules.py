@@ -33,7 +33,8 @@ EXAMPLE_NAMES = (".example", ".test", ".invalid", ".localhost", ".example.com", 
 WIDEST_RANGE = 16  # bits of prefix
 WIDEST_ZONE = 8
 SHORTEST_RETRYING = timedelta(days=1)
-ONE_OF = (Component.FIREWALL, Component.NAME_SERVER, Component.LOAD_BALANCER, Component.DATABASE)
+ONE_OF = (Component.FIREWALL, Component.LOAD_BALANCER, Component.DATABASE)
+MOST_NAME_SERVERS = 2  # primary and secondary
 
 
 def vendor_has_no_production(connection: Connection) -> Iterator[Finding]:
@@ -184,6 +185,13 @@ def components_are_present(connection: Connection) -> Iterator[Finding]:
         if len(found) != 1:
             names = ", ".join(host.name for host in found) or "none"
             yield "hosts", f"group '{component}' holds {names}; exactly one host is expected: correct hosts.yml"
+    servers = connection.hosts_of(Component.NAME_SERVER)
+    if not 1 <= len(servers) <= MOST_NAME_SERVERS:
+        names = ", ".join(host.name for host in servers) or "none"
+        yield (
+            "hosts",
+            f"group 'name_server' holds {names}; a primary and at most one secondary are expected: correct hosts.yml",
+        )
     if not connection.hosts_of(Component.ADAPTER):
         yield "hosts", "group 'adapter' holds none; at least one host is expected: add it to hosts.yml"
 
@@ -303,6 +311,23 @@ def party_id_is_an_oin(connection: Connection) -> Iterator[Finding]:
             f"'{connection.partner.party_id_type}' is not {OIN_TYPE}, which {connection.environment} demands "
             "(KV ch. 5): remove it",
         )
+
+
+def own_zone_holds_own_names(connection: Connection) -> Iterator[Finding]:
+    """Our name servers answer for all below our domain: a name that others manage would not exist there."""
+    partner, domain = connection.partner.host_name, connection.domain
+    if f".{partner}".endswith(f".{domain}"):
+        yield (
+            "partner.endpoint",
+            f"'{partner}' lies in '{domain}', the zone of our own name servers, which would hide it: name our "
+            "endpoint's host within a domain that is the connection's alone, such as ebms.mijnoverheid.organisatie.nl",
+        )
+    for host in connection.hosts.values():
+        if connection.name_of(host) == connection.host_name:
+            yield (
+                f"hosts.{host.name}",
+                f"'{connection.host_name}' is the endpoint's name, whose address is another: rename the host",
+            )
 
 
 def endpoint_has_a_domain(connection: Connection) -> Iterator[Finding]:
@@ -571,6 +596,7 @@ RULES: tuple[Rule, ...] = (
     own_addresses_are_external,
     endpoint_names_differ,
     endpoint_has_a_domain,
+    own_zone_holds_own_names,
     partner_listens_on_443,
     addresses_are_unicast,
     addresses_fit_network,

@@ -378,6 +378,11 @@ _ROWS: list[tuple[str, str, str, str, str, str]] = [
     (LAB, OWN, "  outbound_addresses: [203.0.113.100]", "  outbound_addresses: ['2001:db8::1']", "connection_partner.outbound_addresses.0", "IPv6 is not supported"),
     (LAB, OWN, "connection_outbound_address: 203.0.113.11", "connection_outbound_address: '2001:db8::1'", "connection_outbound_address", "IPv6 is not supported"),
     (LAB, HOSTS, "data: 198.51.100.70", "data: '2001:db8::70'", "db: connection_addresses.data", "IPv6 is not supported"),
+    # Names
+    (LAB, OWN, "https://ebms.mijnoverheid.test/ebms", "https://mijnoverheid.voorbeeldstad.test/ebms", "connection_partner.endpoint", "the zone of our own name servers"),
+    (LAB, HOSTS, "        app:\n", "        ebms:\n", "ebms: group", "the endpoint's name"),
+    (LAB, f"{HOSTS} > {OWN}", "            dmz: 192.0.2.53\n", "            dmz: 192.0.2.53\n        ns-2:\n          connection_addresses:\n            dmz: 192.0.2.54\n",
+     "secret_dns_transfer", "is not set; name servers ns and ns-2"),
     # Names of hosts
     (LAB, HOSTS, "        adapter-2:\n", "        adapter-:\n", "adapter-: group", "none at its ends"),
     (LAB, HOSTS, "        adapter-2:\n", "        adaptér:\n", "adaptér: group", "small letters"),
@@ -436,6 +441,7 @@ _WHOLE: list[tuple[str, str, str, str, str, Callable[[Path], None]]] = [
     ("variables vaulted whole", LAB, WHO, "connection_cpa", "is encrypted", written(OWN, b"$ANSIBLE_VAULT;1.1;AES256\n6162\n")),
     ("template asks for a vaulted secret", PREPROD, OWN, "connection_name", "can't be filled in", added(OWN, 'connection_name: "{{ secret_rest_password }}"\n')),
     ("secret in clear", PREPROD, SECRETS, "secret_rest_password", "stands there in clear", written(SECRETS, b"secret_rest_password: geheim\n")),
+    ("TSIG secret in clear", PREPROD, SECRETS, "secret_dns_transfer", "stands there in clear", added(SECRETS, "\nsecret_dns_transfer: geheim\n")),
     ("secret is a number", PREPROD, SECRETS, "secret_rest_password", "stands there in clear", written(SECRETS, b"secret_rest_password: 1234\n")),
     ("secret from a file in clear", PREPROD, SECRETS, "secret_rest_password", "stands there in clear",
      written(SECRETS, b"secret_rest_password: \"{{ lookup('file', 'wachtwoord.txt') }}\"\n")),

@@ -15,12 +15,6 @@ from aansluitkit.connection.flows import Direction, direction_of, flow_groups, z
 from aansluitkit.connection.rule_places import RULES_FILE, rule_places, rules_file
 
 
-@pytest.fixture(params=["lab_connection", "forty_hosts"])
-def any_connection(request: pytest.FixtureRequest) -> Connection:
-    found: Connection = request.getfixturevalue(request.param)
-    return found
-
-
 def test_groups_hold_every_flow_once(any_connection: Connection) -> None:
     groups = flow_groups(any_connection)
     assert sorted(flow.id for group in groups for flow in group.flows) == sorted(

@@ -1,0 +1,132 @@
+"""Names: what the hosts ask is set, answers, and gives every declared record."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from aansluitkit.connection import Component, Connection, Host
+from aansluitkit.connection.names import Record, View, resolvers_of, zones_of
+from aansluitkit.verification.site import Site, unproved
+
+PATH = "names"
+SILENT, NO_SUCH_NAME, REFUSED = -1, 3, 5  # of the code of an answer (RFC 1035 section 4.1.1)
+CODES = {
+    SILENT: "nothing",
+    2: "a failure of its own (SERVFAIL)",
+    NO_SUCH_NAME: "no such name (NXDOMAIN)",
+    REFUSED: "a refusal",
+}
+
+Answers = dict[tuple[str, str, str, str], dict[str, Any]]  # by host, server, name and type
+
+
+def view_of(host: Host) -> View:
+    """Whom a name server takes ``host`` for."""
+    return View.EXTERNAL if Component.PARTNER in host.components else View.INTERNAL
+
+
+def askers(connection: Connection) -> list[Host]:
+    """The hosts that look names up; the manager's are its own matter."""
+    return [host for host in connection.hosts.values() if Component.MANAGEMENT not in host.components]
+
+
+@pytest.fixture(scope="session")
+def answers(site: Site, connection: Connection) -> Answers:
+    """What every host gets for everything that it may ask, of each of its name servers."""
+
+    def ask(host: Host) -> Answers:
+        names = [(zone.name, "SOA") for zone in zones_of(connection) if zone.view is view_of(host)]
+        names += [
+            (record.name, record.type)
+            for zone in zones_of(connection)
+            if zone.view is view_of(host)
+            for record in zone.records
+        ]
+        questions = [(str(server), *asked) for server in resolvers_of(connection, host) for asked in names]
+        found = site.probe(host, "ask", questions=questions)["answers"]
+        return {(host.name, *asked): answer for asked, answer in zip(questions, found, strict=True)}
+
+    hosts = askers(connection)
+    found: Answers = {}
+    with ThreadPoolExecutor(len(hosts)) as pool:
+        for each in pool.map(ask, hosts):
+            found.update(each)
+    return found
+
+
+def shown(connection: Connection, server: str) -> str:
+    """Name server ``server`` for people."""
+    known = {str(host.address): host.name for host in connection.hosts_of(Component.NAME_SERVER)}
+    known[str(connection.inbound_address)] = connection.hosts_of(Component.NAME_SERVER)[0].name
+    return f"name server {known[server]} ({server})" if server in known else f"name server {server}"
+
+
+def mended(site: Site) -> str:
+    """What to do when a record is not as declared."""
+    return site.redeploy(",".join(host.name for host in site.connection.hosts_of(Component.NAME_SERVER)))
+
+
+@pytest.mark.check(PATH, "dns")
+def test_resolver_answers(site: Site, connection: Connection, answers: Answers, source: Host) -> None:
+    """The host asks the declared name servers, and each answers for the connection's domain."""
+    declared = [str(server) for server in resolvers_of(connection, source)]
+    found = site.probe(source, "resolvers")["servers"]
+    if found != declared:
+        unproved(
+            f"{source.name}: /etc/resolv.conf names {', '.join(found) or 'no name server'}, {', '.join(declared)} was "
+            "declared",
+            site.redeploy(source.name),
+            connection.contacts.platform_operator,
+        )
+    for server in declared:
+        code = answers[source.name, server, connection.domain, "SOA"]["code"]
+        if code != 0:
+            unproved(
+                f"{shown(connection, server)} gives {source.name} {CODES.get(code, f'code {code}')} when asked for "
+                f"{connection.domain}",
+                f"see that named runs there and that the flow {source.name} to UDP port 53 passes, then {mended(site)}",
+                connection.contacts.network_operator,
+            )
+
+
+@pytest.mark.check(PATH, "dns")
+def test_record_is_given(site: Site, connection: Connection, answers: Answers, view: View, record: Record) -> None:
+    """Every host that may ask for the record gets it, and nothing else, from each of its name servers."""
+    expected = sorted(
+        other.value
+        for zone in zones_of(connection)
+        if zone.view is view
+        for other in zone.records
+        if (other.name, other.type) == (record.name, record.type)
+    )
+    wrong: dict[tuple[str, str], list[str]] = {}
+    for (host, server, name, kind), answer in answers.items():
+        asked = (name, kind) == (record.name, record.type) and view_of(connection.hosts[host]) is view
+        if asked and answer["code"] in (0, NO_SUCH_NAME) and answer["values"] != expected:
+            wrong.setdefault((server, ", ".join(answer["values"])), []).append(host)
+    if wrong:
+        told = [
+            f"{shown(connection, server)}: {record.type} record {record.name} is {given or 'missing'} for "
+            f"{', '.join(hosts)}, {', '.join(expected)} was declared"
+            for (server, given), hosts in wrong.items()
+        ]
+        unproved("; ".join(told), mended(site), connection.contacts.network_operator)
+
+
+@pytest.mark.check(PATH, "dns")
+def test_outside_gets_signed_answers(site: Site, connection: Connection, answers: Answers, partner: Host) -> None:
+    """What the name server tells the outside is signed (DNSSEC)."""
+    for zone in zones_of(connection):
+        if zone.view is not View.EXTERNAL or not zone.signed:
+            continue
+        server = str(resolvers_of(connection, partner)[0])
+        answer = answers[partner.name, server, zone.name, "SOA"]
+        if answer["code"] == 0 and not answer["signed"]:
+            unproved(
+                f"{shown(connection, server)}: its answers for {zone.name} are not signed",
+                f"see the keys in /var/lib/bind/aansluitkit-keys there, then {mended(site)}",
+                connection.contacts.network_operator,
+            )
