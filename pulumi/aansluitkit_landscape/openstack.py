@@ -100,7 +100,9 @@ class OpenStackLandscape(pulumi.ComponentResource):
         return groups
 
     def _port(self, interface: Interface, zone: _Zone, group: networking.SecGroup) -> networking.Port:
-        others = forwarded(self._connection).get(interface, [])
+        others: list[object] = [*forwarded(self._connection).get(interface, [])]
+        shared = self._connection.virtual_address(self._connection.hosts[interface.host], interface.zone)
+        others += [shared] if shared else []
         return networking.Port(
             str(interface),
             name=f"{self._prefix}-{interface}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from ipaddress import IPv4Address
 from typing import Any
 
 import pytest
@@ -43,6 +44,8 @@ def is_from(connection: Connection, flow: Flow, source: Host) -> bool:
 
 def targets(connection: Connection, flow: Flow) -> list[Target]:
     """What the source of ``flow`` connects to: the published address, the hosts that are meant, or their network."""
+    if flow.port is None:
+        return []
     if flow.published_address:
         return [(str(flow.published_address), flow.port)]
     hosts = [host for host in connection.hosts.values() if Component.FIREWALL not in host.components]
@@ -54,7 +57,7 @@ def targets(connection: Connection, flow: Flow) -> list[Target]:
 
 def ports(connection: Connection, protocol: str) -> list[int]:
     """Ports to try: of every flow, the usual ones, and a sample of all others."""
-    known = USUAL[protocol] | {flow.port for flow in flows_of(connection) if flow.protocol == protocol}
+    known = USUAL[protocol] | {flow.port for flow in flows_of(connection) if flow.port and flow.protocol == protocol}
     others = [port for port in range(1, 65536) if port not in known]
     seeded = random.Random(f"{connection.name}.{connection.environment}")  # noqa: S311 - repeatable, not secret
     return sorted(known | {*seeded.sample(others, SAMPLE[protocol])})
@@ -69,13 +72,24 @@ def declared(connection: Connection, source: Host, protocol: str) -> set[Target]
 def addresses_beside(connection: Connection, source: Host) -> dict[str, str]:
     """Addresses of the other hosts in the zones of ``source``: between them stand their own firewalls alone."""
     others = [host for host in connection.hosts.values() if Component.FIREWALL not in host.components]
-    return {str(host.address): host.name for host in others if host is not source and host.zone in source.addresses}
+    found = {str(host.address): host.name for host in others if host is not source and host.zone in source.addresses}
+    return found | {str(address): name for name, zone, address in shared(connection) if zone in source.addresses}
+
+
+def shared(connection: Connection) -> list[tuple[str, str, IPv4Address]]:
+    """The addresses that several hosts share: what these are together, the zone, and the address."""
+    return [
+        (component.value, zone, address)
+        for component, addresses in connection.virtual_addresses.items()
+        for zone, address in addresses.items()
+    ]
 
 
 def addresses_beyond(connection: Connection, source: Host) -> dict[str, str]:
     """Addresses that ``source`` reaches through a firewall host, its own included, each with whose it is."""
     hosts = [host for host in connection.hosts.values() if host is not source]
     found = {str(address): host.name for host in hosts for address in host.addresses.values()}
+    found |= {str(address): name for name, _, address in shared(connection)}
     if Component.FIREWALL not in source.components:
         found |= {
             str(connection.inbound_address): "the inbound address",
@@ -199,7 +213,7 @@ def outcomes6(site: Site, connection: Connection) -> Outcomes:
     """The same over IPv6, which no flow uses: to every address that a host happens to have."""
     hosts = guests(connection)
     held = from_all(connection, lambda host: site.probe(host, "addresses6")["addresses"])
-    tried = sorted({SSH_PORT, *(flow.port for flow in flows_of(connection) if flow.protocol == "tcp")})
+    tried = sorted({SSH_PORT, *(flow.port for flow in flows_of(connection) if flow.port and flow.protocol == "tcp")})
 
     def attempt(source: Host) -> Outcomes:
         own = {interface for interface, _ in held[source.name]}

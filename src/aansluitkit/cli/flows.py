@@ -57,7 +57,7 @@ def _table(result: list[dict[str, Any]]) -> Table:
             flow["number"],
             _end(flow["source"], flow["source_networks"], "leaves as", flow["outbound_address"]),
             _end(flow["destination"], flow["destination_networks"], "called as", flow["published_address"]),
-            f"{flow['protocol']} {flow['port']}",
+            f"{flow['protocol']} {flow['port'] or ''}".strip(),
             flow["direction"],
             flow["reason"],
             "\n".join(rule["place"] for rule in flow["rules"]),

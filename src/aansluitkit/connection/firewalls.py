@@ -11,7 +11,17 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
-from aansluitkit.connection.flows import AUTHORITIES, PARTNER, Direction, Flow, direction_of, flows_of, merged, zone_of
+from aansluitkit.connection.flows import (
+    AUTHORITIES,
+    PARTNER,
+    Direction,
+    Flow,
+    direction_of,
+    flows_of,
+    hosts_at,
+    merged,
+    zone_of,
+)
 from aansluitkit.connection.model import EXTERNAL, Component, Connection, Host
 
 
@@ -66,9 +76,9 @@ def ends_at(connection: Connection, flow: Flow, host: Host) -> bool:
 
 
 def _is_meant(connection: Connection, name: str, networks: tuple[IPv4Network, ...], host: Host) -> bool:
-    """A flow names a host, or a zone and thereby all that stand in it; the firewall is of no zone."""
+    """A flow names hosts, or a zone and thereby all that stand in it; the firewall is of no zone."""
     if name not in connection.zones:
-        return name == host.name
+        return host in hosts_at(connection, name)
     inside = any(address in network for address in host.addresses.values() for network in networks)
     return inside and Component.FIREWALL not in host.components
 
@@ -86,7 +96,7 @@ def _rule(flow: Flow, chain: str) -> dict[str, Any]:
         "source": "@partner_outbound" if flow.source == PARTNER else str(flow.source_networks[0]),
         "destination": _REACHED.get(flow.destination, str(flow.destination_networks[0])),
         "protocol": flow.protocol,
-        "port": flow.port,
+        **({"port": flow.port} if flow.port else {}),
     }
 
 

@@ -56,8 +56,7 @@ def records_of(connection: Connection, view: View) -> tuple[Record, ...]:
 
 def _inside(connection: Connection) -> Iterator[DnsZone]:
     hosts = _own_hosts(connection)
-    balancer = connection.host_of(Component.LOAD_BALANCER)
-    forward = [_address(connection.host_name, balancer.address)]
+    forward = [_address(connection.host_name, connection.load_balancer_address)]
     forward += [_address(connection.name_of(host), host.address) for host in hosts]
     yield DnsZone(view=View.INTERNAL, name=connection.domain, records=tuple(forward))
     yield from _lab_partner(connection, View.INTERNAL)

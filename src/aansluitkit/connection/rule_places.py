@@ -87,5 +87,5 @@ def _of_cloud(connection: Connection) -> Iterator[tuple[str, RulePlace]]:
     for found, flows in filters_of(connection).items():
         group = f"security group {connection.name}-{connection.environment}-{found.interface}"
         for flow in sorted(flows):
-            rule = f"{found.direction} {found.protocol} {found.port} {found.remote}"
+            rule = f"{found.direction} {found.service} {found.remote}"
             yield flow, RulePlace(group, found.direction, None, rule)

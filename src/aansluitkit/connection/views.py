@@ -14,6 +14,7 @@ from aansluitkit.connection.names import DnsZone, View, resolvers_of, zones_of
 
 CERTIFICATES = "/etc/aansluitkit/certificates"
 CRLS = "/var/lib/aansluitkit-crl/crls.pem"
+HIGHEST_PRIORITY = 200  # in VRRP; 255 is of who owns the address (RFC 5798 section 5.2.4)
 DATABASE = "ebms_adapter"  # name of the database, and of its owner
 
 
@@ -43,6 +44,7 @@ def _view(connection: Connection, host: Host) -> dict[str, Any]:
         "domain": connection.domain,
         "certificates_folder": CERTIFICATES,
         "resolvers": [str(address) for address in resolvers_of(connection, host)],
+        "keepalived": _keepalived(connection, host),
         **parts,
     }
 
@@ -70,10 +72,36 @@ def _zone(connection: Connection, zone: DnsZone) -> dict[str, Any]:
     }
 
 
+def _keepalived(connection: Connection, host: Host) -> dict[str, Any]:
+    """What ``host`` shares with others of its component; empty for one that shares nothing."""
+    for component, shared in connection.virtual_addresses.items():
+        if component not in host.components:
+            continue
+        hosts = connection.hosts_of(component)
+        return {
+            "name": component.value,
+            "router_id": list(Component).index(component) + 1,
+            "priority": HIGHEST_PRIORITY - hosts.index(host),
+            "segments": [
+                {
+                    "name": zone,
+                    "address": str(host.addresses[zone]),
+                    "peers": [str(other.addresses[zone]) for other in hosts if other is not host],
+                    "shared_addresses": [str(address)],
+                }
+                for zone, address in shared.items()
+            ],
+        }
+    return {}
+
+
 def _load_balancer(connection: Connection, host: Host) -> dict[str, Any]:
     return {
-        "address": str(host.address),
+        "address": str(connection.load_balancer_address),
         "port": HTTPS_PORT,
+        "status_address": str(host.address),
+        "status_port": connection.ports.load_balancer_status,
+        "status_clients": [str(manager.address) for manager in connection.hosts_of(Component.MANAGEMENT)],
         "server_name": connection.host_name,
         "servers": [
             {

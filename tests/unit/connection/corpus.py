@@ -228,7 +228,7 @@ _ROWS: list[tuple[str, str, str, str, str, str]] = [
     (LAB, OWN, "198.51.100.64/26", "198.51.100.0/25", "connection_zones.data.network", "overlaps"),
     (LAB, OWN, "192.0.2.0/24", "128.0.0.0/2", "connection_zones.dmz.network", "wider than /8"),
     (LAB, OWN, "  external: {network", "  buiten: {network", "connection_zones", "no zone is named 'external'"),
-    (LAB, f"{OWN} > {HOSTS}", "  dmz: {network: 192.0.2.0/24}\n", "", "lb: connection_addresses.dmz", "zone 'dmz' is not declared"),
+    (LAB, f"{OWN} > {HOSTS}", "  dmz: {network: 192.0.2.0/24}\n", "", "lb-1: connection_addresses.dmz", "zone 'dmz' is not declared"),
     (LAB, OWN, "  dmz: {network: 192.0.2.0/24}", "  DMZ 1: {network: 192.0.2.0/24}", "connection_zones.DMZ 1", "DMZ 1"),
     (LAB, OWN, "  dmz: {network: 192.0.2.0/24}", "  dmz: {netwerk: 192.0.2.0/24}", "connection_zones.dmz.netwerk", "nearest known one is 'network'"),
     (LAB, OWN, "  dmz: {network: 192.0.2.0/24}", "  dmz: 192.0.2.0/24", "connection_zones.dmz", "'192.0.2.0/24'"),
@@ -245,6 +245,17 @@ _ROWS: list[tuple[str, str, str, str, str, str]] = [
     (LAB, HOSTS, "connection_addresses:\n            data: 198.51.100.70", "connection_addresses: 198.51.100.70", "db: connection_addresses", "'198.51.100.70'"),
     (LAB, HOSTS, "            data: 198.51.100.70", "            data: 198.51.100.70\n          connection_network: diginetwerk", "connection_network", "differs between hosts"),
     (LAB, HOSTS, "            data: 198.51.100.70", "            data: 198.51.100.70\n          connection_ports: {ebms: 9443}", "connection_ports", "differs between hosts"),
+    # Addresses that hosts share
+    (LAB, OWN, "{dmz: 192.0.2.10}", "{dmz: 192.0.2.11}", "connection_virtual_addresses.load_balancer.dmz", "already taken by host 'lb-1'"),
+    (LAB, OWN, "{dmz: 192.0.2.10}", "{dmz: 198.51.100.30}", "connection_virtual_addresses.load_balancer.dmz", "no host's address in 192.0.2.0/24"),
+    (LAB, OWN, "{dmz: 192.0.2.10}", "{dmz: 192.0.2.255}", "connection_virtual_addresses.load_balancer.dmz", "no host's address in 192.0.2.0/24"),
+    (LAB, OWN, "{dmz: 192.0.2.10}", "{dzm: 192.0.2.10}", "connection_virtual_addresses.load_balancer.dzm", "zone 'dzm' is not declared"),
+    (LAB, OWN, "{dmz: 192.0.2.10}", "{data: 198.51.100.100}", "connection_virtual_addresses.load_balancer.data", "host 'lb-1' does not stand in zone 'data'"),
+    (LAB, OWN, "{dmz: 192.0.2.10}", "{}", "connection_virtual_addresses.load_balancer", "name zones"),
+    (LAB, OWN, "  load_balancer: {dmz: 192.0.2.10}", "  load_balancer: {dmz: 192.0.2.10}\n  adapter: {application: 198.51.100.10}", "connection_virtual_addresses.adapter", "no address in common"),
+    (LAB, OWN, "connection_virtual_addresses:\n  load_balancer: {dmz: 192.0.2.10}\n", "", "connection_virtual_addresses", "hosts lb-1, lb-2 must share an address"),
+    (LAB, f"{HOSTS} > {OWN}", "        lb-2:\n          connection_addresses:\n            dmz: 192.0.2.12\n", "", "connection_virtual_addresses.load_balancer", "group 'load_balancer' holds lb-1"),
+    (LAB, f"{HOSTS} > {OWN}", "            dmz: 192.0.2.12", "            data: 198.51.100.100", "connection_virtual_addresses.load_balancer.dmz", "host 'lb-2' does not stand in zone 'dmz'"),
     # Groups and hosts
     (LAB, HOSTS, "    load_balancer:\n", "    loadbalancer:\n", "group loadbalancer", "nearest is 'load_balancer'"),
     (LAB, HOSTS, "    adapter:\n", "    adapters:\n", "group adapters", "nearest is 'adapter'"),
@@ -389,7 +400,7 @@ _ROWS: list[tuple[str, str, str, str, str, str]] = [
     (LAB, HOSTS, "        adapter-2:\n", "        all:\n", "all: group", "name of a group"),
     (LAB, HOSTS, "        adapter-2:\n", "        database:\n", "database: group", "name of a group"),
     (LAB, HOSTS, "        adapter-2:\n", '        "adapter-[3:2]":\n', "adapter-[3:2]", "runs backwards"),
-    (LAB, HOSTS, "        db:\n", "        lb:\n        db:\n", "hosts", "group 'database' holds lb, db"),
+    (LAB, HOSTS, "        db:\n", "        ns:\n        db:\n", "hosts", "group 'database' holds ns, db"),
 ]  # fmt: skip
 
 # Nothing is wrong, but a person still has to fill in a value.
