@@ -9,6 +9,7 @@ import pytest
 
 from aansluitkit.connection import Component, Connection, Host
 from aansluitkit.connection.names import Record, View, resolvers_of, zones_of
+from aansluitkit.verification.names import mended, shown
 from aansluitkit.verification.site import Site, unproved
 
 PATH = "names"
@@ -57,18 +58,6 @@ def answers(site: Site, connection: Connection) -> Answers:
     return found
 
 
-def shown(connection: Connection, server: str) -> str:
-    """Name server ``server`` for people."""
-    known = {str(host.address): host.name for host in connection.hosts_of(Component.NAME_SERVER)}
-    known[str(connection.inbound_address)] = connection.hosts_of(Component.NAME_SERVER)[0].name
-    return f"name server {known[server]} ({server})" if server in known else f"name server {server}"
-
-
-def mended(site: Site) -> str:
-    """What to do when a record is not as declared."""
-    return site.redeploy(",".join(host.name for host in site.connection.hosts_of(Component.NAME_SERVER)))
-
-
 @pytest.mark.check(PATH, "dns")
 def test_resolver_answers(site: Site, connection: Connection, answers: Answers, source: Host) -> None:
     """The host asks the declared name servers, and each answers for the connection's domain."""
@@ -85,7 +74,7 @@ def test_resolver_answers(site: Site, connection: Connection, answers: Answers, 
         code = answers[source.name, server, connection.domain, "SOA"]["code"]
         if code != 0:
             unproved(
-                f"{shown(connection, server)} gives {source.name} {CODES.get(code, f'code {code}')} when asked for "
+                f"{shown(site, server)} gives {source.name} {CODES.get(code, f'code {code}')} when asked for "
                 f"{connection.domain}",
                 f"see that named runs there and that the flow {source.name} to UDP port 53 passes, then {mended(site)}",
                 connection.contacts.network_operator,
@@ -109,7 +98,7 @@ def test_record_is_given(site: Site, connection: Connection, answers: Answers, v
             wrong.setdefault((server, ", ".join(answer["values"])), []).append(host)
     if wrong:
         told = [
-            f"{shown(connection, server)}: {record.type} record {record.name} is {given or 'missing'} for "
+            f"{shown(site, server)}: {record.type} record {record.name} is {given or 'missing'} for "
             f"{', '.join(hosts)}, {', '.join(expected)} was declared"
             for (server, given), hosts in wrong.items()
         ]
@@ -126,7 +115,7 @@ def test_outside_gets_signed_answers(site: Site, connection: Connection, answers
         answer = answers[partner.name, server, zone.name, "SOA"]
         if answer["code"] == 0 and not answer["signed"]:
             unproved(
-                f"{shown(connection, server)}: its answers for {zone.name} are not signed",
+                f"{shown(site, server)}: its answers for {zone.name} are not signed",
                 f"see the keys in /var/lib/bind/aansluitkit-keys there, then {mended(site)}",
                 connection.contacts.network_operator,
             )

@@ -11,7 +11,7 @@ from enum import StrEnum
 from ipaddress import IPv4Address
 from typing import Literal
 
-from aansluitkit.connection.model import EXTERNAL, Component, Connection, Host, Model
+from aansluitkit.connection.model import EXTERNAL, Component, Connection, DnsWay, Host, Model
 
 
 class View(StrEnum):
@@ -46,12 +46,10 @@ def zones_of(connection: Connection) -> tuple[DnsZone, ...]:
     return (*_inside(connection), *_outside(connection))
 
 
-def records_of(connection: Connection, view: View) -> tuple[Record, ...]:
-    """The records of the connection's own names in ``view``: forward, and inside reverse."""
-    zones = (zone for zone in zones_of(connection) if zone.view is view)
-    own = (record for zone in zones for record in zone.records)
-    foreign = {record.name for record in _partners(connection)}
-    return tuple(record for record in own if record.name not in foreign)
+def own_zones_of(connection: Connection, view: View) -> list[DnsZone]:
+    """The zones of ``view`` with names of our own: what others have to enter where the name servers are theirs."""
+    foreign = [*_lab_partner(connection, view)]
+    return [zone for zone in zones_of(connection) if zone.view is view and zone not in foreign]
 
 
 def _inside(connection: Connection) -> Iterator[DnsZone]:
@@ -113,4 +111,11 @@ def resolvers_of(connection: Connection, host: Host) -> list[IPv4Address]:
     """The name servers that ``host`` asks; the lab's partner stands outside and asks ours from there."""
     if Component.PARTNER in host.components:
         return [connection.inbound_address]
+    return inner_resolvers(connection)
+
+
+def inner_resolvers(connection: Connection) -> list[IPv4Address]:
+    """The name servers that our hosts ask: our own, or where there are none those of others."""
+    if connection.dns.way is DnsWay.LIST:
+        return [*connection.dns.resolvers]
     return [server.address for server in connection.hosts_of(Component.NAME_SERVER)]

@@ -53,8 +53,11 @@ def _dns(connection: Connection, host: Host) -> dict[str, Any]:
     servers = connection.hosts_of(Component.NAME_SERVER)
     primary = servers[0]
     inside = {str(zone.network) for name, zone in connection.zones.items() if name != EXTERNAL}
+    there = [str(server) for server in connection.diginetwerk.resolvers] if connection.diginetwerk else []
     return {
         "address": str(host.address),
+        "forwarders": [str(server) for server in connection.dns.forwarders],
+        "forwarded": [{"name": connection.partner.host_name, "servers": there}] if there else [],
         "zones": [_zone(connection, zone) for zone in zones_of(connection)],
         "inside_networks": sorted(inside),
         "primary": "" if host is primary else str(primary.address),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+from ipaddress import IPv4Network, ip_address
 
 from aansluitkit.connection import Component, Connection
-from aansluitkit.connection.names import View, zones_of
+from aansluitkit.connection.flows import NAME_SERVERS, flows_of
+from aansluitkit.connection.model import Diginetwerk, Dns, DnsWay
+from aansluitkit.connection.names import View, own_zones_of, zones_of
 from aansluitkit.connection.views import views
+from aansluitkit.documents.records import render_records
 
 
 def test_inside_gets_inside_addresses_and_outside_the_published_one(lab_connection: Connection) -> None:
@@ -50,3 +53,36 @@ def test_second_name_server_takes_its_zones_from_the_first(lab_connection: Conne
     zones = {(zone["view"], zone["name"]): zone["servers"] for zone in found["ns"]["dns"]["zones"]}
     assert zones["internal", "voorbeeldstad.test"] == ["ns.voorbeeldstad.test", "ns-2.voorbeeldstad.test"]
     assert zones["external", "voorbeeldstad.test"] == ["ns.voorbeeldstad.test"]
+
+
+def test_list_holds_every_name_of_ours(any_connection: Connection) -> None:
+    lines = render_records(any_connection).splitlines()
+    told = [line.removesuffix(".") for line in lines if not line.startswith(";") and line]
+    records = [record for view in View for zone in own_zones_of(any_connection, view) for record in zone.records]
+    assert told == [f"{record.name}. 300 IN {record.type} {record.value}" for record in records]
+    assert any_connection.partner.host_name not in "".join(told)
+
+
+def test_hosts_ask_the_name_servers_of_others_where_there_are_none_of_ours(lab_connection: Connection) -> None:
+    hosts = {name: host for name, host in lab_connection.hosts.items() if name != "ns"}
+    asked = ip_address("203.0.113.53")
+    dns = Dns(way=DnsWay.LIST, resolvers=(asked,))
+    found = lab_connection.model_copy(update={"hosts": hosts, "dns": dns})
+    assert views(found)["db"]["resolvers"] == ["203.0.113.53"]
+    names = [flow for flow in flows_of(found) if flow.port == 53 and flow.source == "db"]
+    assert {(flow.destination, flow.destination_networks, flow.outbound_address) for flow in names} == {
+        (NAME_SERVERS, (IPv4Network(asked),), found.outbound_address)
+    }
+
+
+def test_partner_is_sought_on_diginetwerk_alone(lab_connection: Connection) -> None:
+    ranges = (IPv4Network("203.0.113.128/25"), IPv4Network("203.0.113.0/25"))
+    there = Diginetwerk(ranges=ranges, router="203.0.113.254", resolvers=("203.0.113.253",))
+    found = lab_connection.model_copy(update={"diginetwerk": there})
+    seen = views(found)
+    assert seen["ns"]["dns"]["forwarded"] == [{"name": "ebms.mijnoverheid.test", "servers": ["203.0.113.253"]}]
+    assert seen["fw"]["firewall"]["routes"] == [
+        {"network": "203.0.113.0/24", "router": "203.0.113.254", "interface": "external"}
+    ]
+    assert seen["db"]["firewall"]["routes"] == []
+    assert {flow.source for flow in flows_of(found) if flow.destination == NAME_SERVERS} == {"ns"}
