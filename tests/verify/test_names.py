@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from aansluitkit.connection import Component, Connection, Host
 from aansluitkit.connection.names import Record, View, resolvers_of, zones_of
 from aansluitkit.verification.names import mended, shown
-from aansluitkit.verification.site import Site, unproved
+from aansluitkit.verification.site import Answer, Site, unproved
 
 PATH = "names"
 SILENT, NO_SUCH_NAME, REFUSED = -1, 3, 5  # of the code of an answer (RFC 1035 section 4.1.1)
@@ -21,7 +20,7 @@ CODES = {
     REFUSED: "a refusal",
 }
 
-Answers = dict[tuple[str, str, str, str], dict[str, Any]]  # by host, server, name and type
+Asked = dict[tuple[str, str, str], dict[str, Any]]  # by server, name and type
 
 
 def view_of(host: Host) -> View:
@@ -35,31 +34,21 @@ def askers(connection: Connection) -> list[Host]:
 
 
 @pytest.fixture(scope="session")
-def answers(site: Site, connection: Connection) -> Answers:
-    """What every host gets for everything that it may ask, of each of its name servers."""
+def answers(site: Site, connection: Connection) -> dict[str, Answer]:
+    """What every host gets for everything that it may ask, of each of its name servers: ``Asked``, by host."""
 
-    def ask(host: Host) -> Answers:
-        names = [(zone.name, "SOA") for zone in zones_of(connection) if zone.view is view_of(host)]
-        names += [
-            (record.name, record.type)
-            for zone in zones_of(connection)
-            if zone.view is view_of(host)
-            for record in zone.records
-        ]
+    def ask(host: Host) -> Asked:
+        zones = [zone for zone in zones_of(connection) if zone.view is view_of(host)]
+        names = [(zone.name, "SOA") for zone in zones]
+        names += [(record.name, record.type) for zone in zones for record in zone.records]
         questions = [(str(server), *asked) for server in resolvers_of(connection, host) for asked in names]
-        found = site.probe(host, "ask", questions=questions)["answers"]
-        return {(host.name, *asked): answer for asked, answer in zip(questions, found, strict=True)}
+        return dict(zip(questions, site.probe(host, "ask", questions=questions)["answers"], strict=True))
 
-    hosts = askers(connection)
-    found: Answers = {}
-    with ThreadPoolExecutor(len(hosts)) as pool:
-        for each in pool.map(ask, hosts):
-            found.update(each)
-    return found
+    return site.ask_all(askers(connection), ask)
 
 
 @pytest.mark.check(PATH, "dns")
-def test_resolver_answers(site: Site, connection: Connection, answers: Answers, source: Host) -> None:
+def test_resolver_answers(site: Site, connection: Connection, answers: dict[str, Answer], source: Host) -> None:
     """The host asks the declared name servers, and each answers for the connection's domain."""
     declared = [str(server) for server in resolvers_of(connection, source)]
     found = site.probe(source, "resolvers")["servers"]
@@ -71,7 +60,7 @@ def test_resolver_answers(site: Site, connection: Connection, answers: Answers, 
             connection.contacts.platform_operator,
         )
     for server in declared:
-        code = answers[source.name, server, connection.domain, "SOA"]["code"]
+        code = answers[source.name]()[server, connection.domain, "SOA"]["code"]
         if code != 0:
             unproved(
                 f"{shown(site, server)} gives {source.name} {CODES.get(code, f'code {code}')} when asked for "
@@ -82,7 +71,9 @@ def test_resolver_answers(site: Site, connection: Connection, answers: Answers, 
 
 
 @pytest.mark.check(PATH, "dns")
-def test_record_is_given(site: Site, connection: Connection, answers: Answers, view: View, record: Record) -> None:
+def test_record_is_given(
+    site: Site, connection: Connection, answers: dict[str, Answer], view: View, record: Record
+) -> None:
     """Every host that may ask for the record gets it, and nothing else, from each of its name servers."""
     expected = sorted(
         other.value
@@ -92,27 +83,31 @@ def test_record_is_given(site: Site, connection: Connection, answers: Answers, v
         if (other.name, other.type) == (record.name, record.type)
     )
     wrong: dict[tuple[str, str], list[str]] = {}
-    for (host, server, name, kind), answer in answers.items():
-        asked = (name, kind) == (record.name, record.type) and view_of(connection.hosts[host]) is view
-        if asked and answer["code"] in (0, NO_SUCH_NAME) and answer["values"] != expected:
-            wrong.setdefault((server, ", ".join(answer["values"])), []).append(host)
+    hosts = [host for host in askers(connection) if view_of(host) is view and not answers[host.name].failed]
+    for host in hosts:
+        for (server, name, kind), answer in answers[host.name]().items():
+            given = (name, kind) == (record.name, record.type) and answer["code"] in (0, NO_SUCH_NAME)
+            if given and answer["values"] != expected:
+                wrong.setdefault((server, ", ".join(answer["values"])), []).append(host.name)
     if wrong:
         told = [
             f"{shown(site, server)}: {record.type} record {record.name} is {given or 'missing'} for "
-            f"{', '.join(hosts)}, {', '.join(expected)} was declared"
-            for (server, given), hosts in wrong.items()
+            f"{', '.join(names)}, {', '.join(expected)} was declared"
+            for (server, given), names in wrong.items()
         ]
         unproved("; ".join(told), mended(site), connection.contacts.network_operator)
 
 
 @pytest.mark.check(PATH, "dns")
-def test_outside_gets_signed_answers(site: Site, connection: Connection, answers: Answers, partner: Host) -> None:
+def test_outside_gets_signed_answers(
+    site: Site, connection: Connection, answers: dict[str, Answer], partner: Host
+) -> None:
     """What the name server tells the outside is signed (DNSSEC)."""
     for zone in zones_of(connection):
         if zone.view is not View.EXTERNAL or not zone.signed:
             continue
         server = str(resolvers_of(connection, partner)[0])
-        answer = answers[partner.name, server, zone.name, "SOA"]
+        answer = answers[partner.name]()[server, zone.name, "SOA"]
         if answer["code"] == 0 and not answer["signed"]:
             unproved(
                 f"{shown(site, server)}: its answers for {zone.name} are not signed",

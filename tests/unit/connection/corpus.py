@@ -273,7 +273,7 @@ _ROWS: list[tuple[str, str, str, str, str, str]] = [
     (LAB, HOSTS, "    application:\n      hosts:\n", "    application:\n      host:\n", "group application", "has 'host'"),
     (LAB, HOSTS, "all:\n  children:\n", "all:\n  childern:\n", "group all", "has 'childern'"),
     (LAB, HOSTS, "    database:\n      hosts:\n", "    database:\n      children: {adapter: {children: {database: }}}\n      hosts:\n", "group adapter", "its own child"),
-    (LAB, HOSTS, "    database:\n      hosts:\n        db:\n", "    database:\n      hosts:\n        db-2:\n          connection_addresses: {data: 198.51.100.71}\n        db:\n", "hosts", "holds db-2, db"),
+    (LAB, HOSTS, "    database:\n      hosts:\n        db:\n", "    database:\n      hosts:\n        db-3:\n          connection_addresses: {data: 198.51.100.72}\n        db:\n", "hosts", "holds db-3, db, db-2"),
     (PREPROD, HOSTS, "    application:\n", "    partner:\n", "zaaksysteem-preprod: group", "someone else's"),
     # Contacts
     (LAB, WHO, "email: tester@voorbeeldstad.test", "email: tester", "connection_contacts.tester.email", "'tester'"),
@@ -412,7 +412,7 @@ _ROWS: list[tuple[str, str, str, str, str, str]] = [
     (LAB, HOSTS, "        adapter-2:\n", "        all:\n", "all: group", "name of a group"),
     (LAB, HOSTS, "        adapter-2:\n", "        database:\n", "database: group", "name of a group"),
     (LAB, HOSTS, "        adapter-2:\n", '        "adapter-[3:2]":\n', "adapter-[3:2]", "runs backwards"),
-    (LAB, HOSTS, "        db:\n", "        ns:\n        db:\n", "hosts", "group 'database' holds ns, db"),
+    (LAB, HOSTS, "        db:\n", "        ns:\n        db:\n", "hosts", "group 'database' holds ns, db, db-2"),
 ]  # fmt: skip
 
 # Nothing is wrong, but a person still has to fill in a value.

@@ -14,6 +14,7 @@ from ansible.parsing.vault import FileVaultSecret, VaultLib
 from aansluitkit.connection import Environment, Kind, examine, load_connection
 from aansluitkit.errors import KitError
 from aansluitkit.fleet import new
+from aansluitkit.fleet.secrets import NAMES
 from aansluitkit.fleet.survey import find, survey
 from aansluitkit.project import ROOT, STATE
 
@@ -129,7 +130,7 @@ def test_without_a_vault_password_secrets_are_blanks(root: Path, monkeypatch: py
     for inventory in new.make(order(Kind.GOVERNMENT), root):
         found = examine(inventory)
         assert found.problems == ()
-        assert {"secret_database_password", "secret_rest_password"} <= {blank.variable for blank in found.blanks}
+        assert set(NAMES) <= {blank.variable for blank in found.blanks}
 
 
 def test_the_environments_of_a_customer_share_no_address(root: Path, customer: Customer) -> None:
@@ -181,10 +182,10 @@ def test_secrets_are_in_the_vault(root: Path, tmp_path: Path) -> None:
     seen = set()
     for inventory in made:
         secrets = variables(inventory / "group_vars/all/secrets.yml")
-        assert list(secrets) == ["secret_database_password", "secret_rest_password"]
+        assert list(secrets) == list(NAMES)
         seen |= {vault.decrypt(secret) for secret in secrets.values()}
     assert {len(secret) for secret in seen} == {40}
-    assert len(seen) == 4, "no environment shares a secret"
+    assert len(seen) == 2 * len(NAMES), "no environment shares a secret"
 
 
 def test_a_vault_password_that_is_not_there(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
