@@ -86,19 +86,22 @@ def _send(asking, question):
         pass  # an ICMP message of the time before, or no way there: nothing comes
 
 
-def _answer(asking, number, _question_sent, kind):
+def _answer(asking, number, _asked, kind):
     """What was received, or nothing when that is no answer to the question."""
     try:
         told = asking.recv(4096)
-    except OSError:
-        return None
-    if len(told) < 12:
-        return None
-    found, flags, asked, count = struct.unpack(">4H", told[:8])
-    if found != number or not flags & 0x8000:
-        return None
+        found, flags, questions, count = struct.unpack(">4H", told[:8])
+        if found == number and flags & 0x8000:
+            return {"code": flags & 15, **_records(told, questions, count, kind)}
+    except (OSError, struct.error, IndexError, UnicodeDecodeError):
+        pass  # an ICMP message, or no DNS
+    return None
+
+
+def _records(told, questions, count, kind):
+    """The values of type ``kind`` in the answer section of ``told``, and whether it holds a signature."""
     at = 12
-    for _ in range(asked):
+    for _ in range(questions):
         at = _name(told, at)[1] + 4
     values, signed = [], False
     for _ in range(count):
@@ -111,16 +114,19 @@ def _answer(asking, number, _question_sent, kind):
             values.append(_name(told, at)[0])
         signed = signed or type_ == _SIGNATURE
         at += length
-    return {"values": sorted(values), "code": flags & 15, "signed": signed}
+    return {"values": sorted(values), "signed": signed}
 
 
 def _name(told, at):
-    """The name at ``at``, which may go on elsewhere (RFC 1035 section 4.1.4), and where it ends here."""
+    """The name at ``at``, which may go on before it (RFC 1035 section 4.1.4), and where it ends here."""
     labels, end = [], None
     while told[at]:
         if told[at] & 0xC0 == 0xC0:
             end = end or at + 2
-            at = struct.unpack(">H", told[at : at + 2])[0] & 0x3FFF
+            before = struct.unpack(">H", told[at : at + 2])[0] & 0x3FFF
+            if before >= at:
+                raise IndexError(before)
+            at = before
         else:
             labels.append(told[at + 1 : at + 1 + told[at]].decode())
             at += 1 + told[at]
