@@ -70,7 +70,7 @@ def test_version_is_not_told(host):
 
 def test_unsigned_update_is_refused(host):
     script = "server {}\nzone voorbeeldstad.test\nupdate add x.voorbeeldstad.test 60 A 192.0.2.99\nsend\n"
-    refused = host.run("printf '%b' %s | nsupdate", script.format(own(host)))
+    refused = host.run("printf '%%b' %s | nsupdate", script.format(own(host)))
     assert refused.rc != 0
     assert "REFUSED" in refused.stderr + refused.stdout
 
