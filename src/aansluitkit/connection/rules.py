@@ -275,16 +275,10 @@ def name_servers_fit_the_way(connection: Connection) -> Iterator[Finding]:
 
 def diginetwerk_is_known(connection: Connection) -> Iterator[Finding]:
     """Over Diginetwerk both parties meet on addresses that its operator gave out (seed 3.3.3)."""
-    known, wanted = connection.diginetwerk, connection.network is Network.DIGINETWERK
-    if wanted and known is None:
-        yield (
-            "diginetwerk",
-            "is not set, and connection_network is 'diginetwerk' (seed 3.3.3): write ranges, router and resolvers as "
-            "the operator of Diginetwerk gives them",
-        )
+    known = connection.diginetwerk
     if known is None:
-        return
-    if not wanted:
+        return  # others lead the way there, such as a cloud's router
+    if connection.network is not Network.DIGINETWERK:
         yield "diginetwerk", f"is declared, but connection_network is '{connection.network}': correct either"
         return
     for index, network in enumerate(known.ranges):

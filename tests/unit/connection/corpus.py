@@ -416,7 +416,6 @@ _ROWS: list[tuple[str, str, str, str, str, str]] = [
     (LAB, HOSTS, "        app:\n", "        ebms:\n", "ebms: group", "the endpoint's name"),
     (LAB, f"{HOSTS} > {OWN}", "            dmz: 192.0.2.53\n", "            dmz: 192.0.2.53\n        ns-2:\n          connection_addresses:\n            dmz: 192.0.2.54\n",
      "secret_dns_transfer", "is not set; name servers ns and ns-2"),
-    (LAB, f"{WHO} > {OWN}", "connection_network: internet", "connection_network: diginetwerk", "connection_diginetwerk", "is not set, and connection_network"),
     (LAB, f"{WHO} > {WHO}", "connection_network: internet", "connection_network: internet\nconnection_diginetwerk: {ranges: [203.0.113.0/24], router: 203.0.113.254, resolvers: [203.0.113.253]}", "connection_diginetwerk", "connection_network is 'internet'"),
     (LAB, f"{WHO} > {WHO}", "connection_network: internet", "connection_network: diginetwerk\nconnection_diginetwerk: {ranges: [203.0.113.0/24, 0.0.0.0/1], router: 203.0.113.254, resolvers: [203.0.113.253]}", "connection_diginetwerk.ranges.1", "the internet would be sought there"),
     (LAB, f"{WHO} > {OWN}", "connection_network: internet", "connection_network: diginetwerk\nconnection_diginetwerk: {ranges: [203.0.113.128/25], router: 203.0.113.254, resolvers: [203.0.113.253]}", "connection_inbound_address", "in none of connection_diginetwerk.ranges"),
