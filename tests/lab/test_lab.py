@@ -327,29 +327,6 @@ def test_promotion_loses_and_doubles_nothing() -> None:
     assert databases() == before
 
 
-def test_what_is_lost_is_restored_and_equal(tmp_path: Path) -> None:
-    """Both hosts of the database lose everything; a backup puts back every message and the CPA."""
-    primary = next(host for host, state in databases().items() if state == "primary")
-    select = "select direction, status, count(*) from message where status is not null group by 1, 2"
-    counting = f"runuser -u postgres -- psql -Atc '{select}' ebms_adapter"
-    made = play("backup.yml", "--extra-vars", f"backup_folder={tmp_path}")
-    assert made.returncode == 0, made.stdout[-3000:]
-    [backup] = (tmp_path / "lab.lab").iterdir()
-    given = ("--extra-vars", f"backup={backup}")
-    before = set(on(primary, counting).splitlines()[1:])
-    refused = play("restore.yml", *given)
-    assert refused.returncode != 0
-    assert "messages, which a restore discards; nothing was changed" in " ".join(refused.stdout.split())
-    for host in ("db", "db-2"):
-        on(host, "systemctl stop postgresql@15-main; rm -rf /var/lib/postgresql/15/main /var/lib/pgbackrest/*")
-    refused = play("restore.yml", *given)
-    assert "holds an unknown number of messages" in " ".join(refused.stdout.split())
-    restored = play("restore.yml", *given, "-e", "restore_over=lab.lab", "-e", "restore_discards=messages")
-    assert restored.returncode == 0, restored.stdout[-3000:]
-    assert databases() == {"db": "primary", "db-2": "standby"}
-    assert before == set(on("db", counting).splitlines()[1:]) != set()
-
-
 def test_bad_inventory_changes_nothing(tmp_path: Path) -> None:
     before = {host["Id"] for host in containers(network.PREFIX)}
     folder = tmp_path / "lab"
