@@ -231,14 +231,16 @@ class Server:
         return replace(answer, body=self._stage.bend(answer.body)) if self._stage else answer
 
     def _certificate(self, request: web.Request) -> bytes:
-        """The client's certificate, in DER; it may have been revoked since it was accepted by TLS."""
+        """The client's certificate, in DER; it may have expired or been revoked since it was accepted by TLS."""
         offload = self._settings.ebms.offload
         if offload:
             found = passed_certificate(request.headers.get(offload.header), request.remote, offload.addresses)
         else:
             found = request.get_extra_info("ssl_object").getpeercert(binary_form=True)
-        crls = self._material.crls
-        objection = crls.objection([read_certificate(found)]) if crls else None
+        crls, certificate = self._material.crls, read_certificate(found)
+        objection = crls.objection([certificate]) if crls else None
+        if certificate.not_valid_after_utc <= datetime.now(UTC):
+            objection = f"it has expired on {certificate.not_valid_after_utc}"
         if objection:
             raise Untrusted(f"the certificate of {request.remote} does not count: {objection}")
         return found

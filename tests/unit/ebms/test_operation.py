@@ -76,6 +76,13 @@ def test_header_without_certificate_is_refused(pair: Pair, behind: Node, header:
     assert offloaded(behind, build(message(pair)), **{HEADER: header}) == (403, b"")
 
 
+def test_certificate_that_has_expired_since_the_handshake_is_refused(
+    pair: Pair, behind: Node, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert offloaded(behind, build(message(pair)), **{HEADER: quote(pem(pair, "refused-expired"))}) == (403, b"")
+    assert "it has expired on" in caplog.text
+
+
 def test_header_from_anybody_else_is_refused(pair: Pair, elsewhere: Node) -> None:
     assert offloaded(elsewhere, build(message(pair)), **{HEADER: quote(pem(pair, "party-partner"))}) == (403, b"")
 
