@@ -26,6 +26,7 @@ COMMANDS = (
     "cpa",
     "package",
     "flows",
+    "records",
     "certificate",
     "expiry",
     "plan",
