@@ -142,9 +142,7 @@ class Handler:
 
     def _judge(self, header: Header, certificate: bytes | None) -> tuple[Cpa, Party, Party]:
         """The agreement and the two parties, when the sender is who it says it is."""
-        for name, value in (("CPAId", header.cpa_id), ("MessageId", header.message_id)):
-            if len(value) > _MAXIMUM_LENGTH:
-                raise Refusal(f"{name} has more than {_MAXIMUM_LENGTH} characters")
+        _check_kept(header)
         cpa = self._store.agreement(header.cpa_id)
         if cpa is None:
             raise Refusal(f"CPA {header.cpa_id} not found")
@@ -257,6 +255,22 @@ def _check_soap_action(found: str | None) -> None:
     """Section B.2.2 demands it, quotes included."""
     if found != SOAP_ACTION:
         raise Refusal(f"SOAPAction is {found}, not {SOAP_ACTION}")
+
+
+def _check_kept(header: Header) -> None:
+    """What is kept of a stranger's header has an end, and is one line."""
+    kept = {
+        "CPAId": header.cpa_id,
+        "MessageId": header.message_id,
+        "ConversationId": header.conversation_id,
+        "RefToMessageId": header.ref_to_message_id or "",
+        "From/Role": header.sender_role or "",
+        "To/Role": header.receiver_role or "",
+        "Service/@type": header.service_type,
+    }
+    for name, value in kept.items():
+        if len(value) > _MAXIMUM_LENGTH or not value.isprintable():
+            raise Refusal(f"{name} has more than {_MAXIMUM_LENGTH} characters, or some that are not printable")
 
 
 def _check_dates(cpa: Cpa) -> None:

@@ -51,6 +51,7 @@ _SHUTDOWN_SECONDS = 10
 _FORGET_SECONDS = 3600
 _FORGET_NUMBER = 500  # messages at once
 _WATCH_SECONDS = 5.0
+_READ_SECONDS = 60  # for one message of a partner's
 _STUCK_SECONDS = 30  # without the worker having looked for work
 
 
@@ -202,7 +203,12 @@ class Server:
         return application
 
     async def _receive(self, request: web.Request) -> web.Response:
-        body = await request.read()
+        try:
+            async with asyncio.timeout(_READ_SECONDS):
+                body = await request.read()
+        except TimeoutError:
+            log.warning("refused a request: %s sends no whole message within %s s", request.remote, _READ_SECONDS)
+            return web.Response(status=408, headers={"Connection": "close"})
         try:
             answer = await self._answer(request, body)
         except Dropped:
