@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import inspect
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -13,6 +16,7 @@ import pytest
 
 from aansluitkit.connection import Connection
 from aansluitkit.connection.rule_places import rules_file
+from aansluitkit.project import ROOT
 from aansluitkit.verification import probe
 
 _APART = ["unshare", "--net", "sh", "-e", "-c"]
@@ -137,3 +141,19 @@ def test_dns_answer_is_read() -> None:
 )
 def test_what_is_no_dns_answer_is_none(message: bytes) -> None:
     assert told(message, 1) is None
+
+
+def test_everything_that_is_asked_of_the_probe_it_does() -> None:
+    """What ``tests/verify`` and the package name, held against what the probe takes from its command line."""
+    files = [*(ROOT / "tests/verify").glob("*.py"), *(ROOT / "src/aansluitkit").rglob("*.py")]
+    asked = {name for file in files for name in re.findall(r'\.probe\(\s*[\w.]+,\s*"(\w+)"', file.read_text())}
+    known = set(re.findall(r"\w+", inspect.getsource(probe.main)))
+    assert {"ask", "resolvers", "connect"} <= asked <= known
+
+
+def test_request_of_the_command_line_is_answered() -> None:
+    for request in ({"do": "ask", "questions": []}, {"do": "resolvers"}):
+        words = [sys.executable, probe.__file__, base64.b64encode(json.dumps(request).encode()).decode()]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert set(json.loads(done.stdout)) <= {"answers", "servers"}
