@@ -24,6 +24,7 @@ WHO = "group_vars/all/customer.yml"  # of the lab
 CUSTOMER = "group_vars/all/10-customer.yml"
 SHARED = "group_vars/all/05-shared.yml"
 DEFAULTS = "group_vars/all/00-shared.yml"
+OF_LAB = "group_vars/all/lab.yml"
 SECRETS = "group_vars/all/secrets.yml"
 HOSTS = "hosts.yml"
 BLANK, REFUSED = 1, 2
@@ -253,6 +254,13 @@ _ROWS: list[tuple[str, str, str, str, str, str]] = [
     (LAB, HOSTS, "connection_addresses:\n            data: 198.51.100.70", "connection_addresses: 198.51.100.70", "db: connection_addresses", "'198.51.100.70'"),
     (LAB, HOSTS, "            data: 198.51.100.70", "            data: 198.51.100.70\n          connection_network: diginetwerk", "connection_network", "differs between hosts"),
     (LAB, HOSTS, "            data: 198.51.100.70", "            data: 198.51.100.70\n          connection_ports: {ebms: 9443}", "connection_ports", "differs between hosts"),
+    # Variables of roles
+    (LAB, OF_LAB, "database_memory_mb: 512", "database_memory: 512", "database_memory", "'database_memory_mb'"),
+    (LAB, OF_LAB, "database_memory_mb: 512", "database_memory_mb: veel", "database_memory_mb", "'veel'; role database takes a whole number"),
+    (LAB, OF_LAB, "database_memory_mb: 512", "certificates_stage: later", "certificates_stage", "one of current, trust, use"),
+    (LAB, OF_LAB, "database_memory_mb: 512", "certificates_request_extra_names: {a: b}", "certificates_request_extra_names", "a list"),
+    (LAB, OF_LAB, "database_memory_mb: 512", "certificates_folder: [a]", "certificates_folder", "a path"),
+    (LAB, HOSTS, "            data: 198.51.100.70", "            data: 198.51.100.70\n          database_prt: 5432", "database_prt", "'database_port'"),
     # Addresses that hosts share
     (LAB, OWN, "{dmz: 192.0.2.10}", "{dmz: 192.0.2.11}", "connection_virtual_addresses.load_balancer.dmz", "already taken by host 'lb-1'"),
     (LAB, OWN, "{dmz: 192.0.2.10}", "{dmz: 198.51.100.30}", "connection_virtual_addresses.load_balancer.dmz", "no host's address in 192.0.2.0/24"),
