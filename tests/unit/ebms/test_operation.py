@@ -15,7 +15,9 @@ from urllib.parse import quote
 
 import pytest
 from cryptography import x509
+from ebms_adapter_client.exceptions import EbmsServerError
 from ebms_adapter_client.models import MessageFilter, URLMapping
+from sqlalchemy.exc import OperationalError
 
 from aansluitkit.connection import Profile
 from aansluitkit.ebms.logs import JsonLines
@@ -177,6 +179,20 @@ def test_stuck_worker_is_not_ready(pair: Pair, monkeypatch: pytest.MonkeyPatch) 
         health(pair, "/health/ready")
     assert caught.value.code == 503
     assert "worker" in json.load(caught.value)["problem"]
+
+
+def test_application_hears_that_the_database_is_away(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def away() -> None:
+        raise OperationalError("select", None, Exception("connection refused"))
+
+    monkeypatch.setattr(pair.ours.server.store, "cpa_ids", away)
+    with pytest.raises(EbmsServerError) as caught:
+        pair.ours.client.list_cpa_ids()
+    assert caught.value.status_code == 503
+    assert "try again" in str(caught.value)
+    assert "GET /service/rest/v19/cpas: (builtins.Exception) connection refused" in caplog.text
 
 
 def test_two_nodes_send_each_message_once(
