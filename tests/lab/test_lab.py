@@ -10,16 +10,19 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from aansluitkit.connection import load_connection
-from aansluitkit.drill.balance import under_load
+from aansluitkit.drill.balance import drilled, under_load
+from aansluitkit.drill.ground import Ground
 from aansluitkit.lab import container, network
 from aansluitkit.lab.podman import VOLATILE, containers
 from aansluitkit.project import ROOT
+from aansluitkit.verification.site import Site
 
 INVENTORY = "inventories/lab"
 CERTIFICATES = "/etc/aansluitkit/certificates"
@@ -371,8 +374,14 @@ def test_promotion_loses_and_doubles_nothing() -> None:
         assert "Promote the standby" in taken_over.stdout, taken_over.stdout[-3000:]
         assert on(primary, "aansluitkit-database-state").endswith("primary\n")
 
-    with under_load(load_connection(ROOT / INVENTORY), 10) as streams:
-        work()
+    connection = load_connection(ROOT / INVENTORY)
+    with closing(Site(connection, INVENTORY)) as site:
+        ground = Ground(Path(INVENTORY), drilled(connection), site)
+        with (
+            ground.agreement(),
+            under_load(ground.connection, 10) as streams,
+        ):  # what is refused meanwhile is sent again soon
+            work()
     print(streams.balances)
     assert all(balance.whole for balance in streams.balances.values()), streams.balances
     again = kit("up", INVENTORY)
