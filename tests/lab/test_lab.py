@@ -384,8 +384,8 @@ def test_promotion_loses_and_doubles_nothing() -> None:
             work()
     print(streams.balances)
     assert all(balance.whole for balance in streams.balances.values()), streams.balances
-    again = kit("up", INVENTORY)
-    assert again.returncode == 0, again.stdout + again.stderr
+    again = kit("lab", "up", INVENTORY)
+    assert again.returncode == 0, again.stdout[-3000:] + again.stderr
     assert databases() == before
 
 
