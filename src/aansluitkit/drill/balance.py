@@ -69,7 +69,7 @@ Balances = dict[str, Balance]  # by direction
 def drilled(connection: Connection) -> Connection:
     """``connection`` under a CPA of the same parties with retries that are soon: hours would not fit in a drill."""
     cpa = connection.cpa
-    retries = Retries(count=60, interval=timedelta(seconds=3), persist_duration=timedelta(minutes=5))
+    retries = Retries(count=60, interval=timedelta(seconds=3), persist_duration=timedelta(hours=3))
     services = tuple(service.model_copy(update={"profile": Profile.RELIABLE}) for service in cpa.services)
     agreed = CpaParameters(
         id=f"DRILL_{connection.organisation.oin}-{connection.partner.oin}",

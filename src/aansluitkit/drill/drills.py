@@ -16,6 +16,7 @@ HOLD_SECONDS = 6.0  # twice the interval between two attempts of a message
 _ADAPTER = "aansluitkit-adapter.service"
 _PROCESS = f"$(systemctl show --property MainPID --value {_ADAPTER})"
 _STARTED = f"$(systemctl show --property ExecMainStartTimestamp --value {_ADAPTER})"
+_AS_ADAPTER = "setpriv --reuid aansluitkit --regid aansluitkit --clear-groups"
 _PLAYBOOK_SECONDS = 180
 LOCK = "/run/aansluitkit-deployment.json"  # of plugins/modules/deployment.py
 
@@ -131,11 +132,30 @@ def _disk_full(ground: Ground) -> None:
 def _partner_disk_full(ground: Ground) -> None:
     """Its files take no more bytes than they have: SQLite meets what it meets on a full disk."""
     partner = ground.hosts(Component.PARTNER)[0]
-    ground.run(partner, f"prlimit --pid {_PROCESS} --fsize=4096:unlimited")
+    ground.run(partner, f"{_AS_ADAPTER} prlimit --pid {_PROCESS} --fsize=4096:unlimited")
     try:
         time.sleep(HOLD_SECONDS)
     finally:
-        ground.run(partner, f"prlimit --pid {_PROCESS} --fsize=unlimited:unlimited")
+        ground.run(partner, f"{_AS_ADAPTER} prlimit --pid {_PROCESS} --fsize=unlimited:unlimited")
+
+
+# Time runs as fast as it does; what is measured from a start is left alone.
+_DROP_IN = f"/run/systemd/system/{_ADAPTER}.d"
+_ANEW = f"systemctl daemon-reload && systemctl restart {_ADAPTER}"
+_AHEAD = (
+    f"mkdir -p {_DROP_IN} && {{ echo '[Service]'; echo Environment=FAKETIME=+1h DONT_FAKE_MONOTONIC=1 "
+    f"LD_PRELOAD=$(ls /usr/lib/*/faketime/libfaketime.so.1); }} > {_DROP_IN}/clock.conf && {_ANEW}"
+)
+_ON_TIME = f"rm -r {_DROP_IN} && {_ANEW}"
+
+
+def _clock_ahead(ground: Ground) -> None:
+    for host in (ground.hosts(Component.ADAPTER)[0], ground.hosts(Component.PARTNER)[0]):
+        ground.run(host, _AHEAD)
+        try:
+            time.sleep(HOLD_SECONDS)
+        finally:
+            ground.run(host, _ON_TIME)
 
 
 def _names_down(ground: Ground) -> None:
@@ -152,7 +172,7 @@ def _playbook_broken_off(ground: Ground) -> None:
     node = ground.hosts(Component.ADAPTER)[-1]
     other = ("--limit", node, "--extra-vars", "ebms_adapter_parallel=15")
     with ground.playing(*other) as process:
-        changed = "grep --quiet 'parallel: 15' /etc/aansluitkit/adapter.yml"
+        changed = 'grep --quiet "parallel: 15" /etc/aansluitkit/adapter.yml'
         ground.run(node, f"timeout {_PLAYBOOK_SECONDS} sh -c 'until {changed}; do sleep 0.1; done'")
         process.kill()
     ground.playbook("site", *other)
@@ -298,6 +318,13 @@ DRILLS = (
         "connections that are open stay; what needs a new one waits",
         "by itself, when it runs again",
         _names_down,
+    ),
+    Drill(
+        "clock_ahead",
+        "the clock of an adapter node, and then the partner's, is an hour ahead",
+        "messages pass: times count to the day; what lasts less than the error would be taken for expired",
+        "by itself, when the clock is right (time synchronisation)",
+        _clock_ahead,
     ),
     Drill(
         "certificate_expired",

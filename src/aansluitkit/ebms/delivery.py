@@ -32,6 +32,7 @@ from aansluitkit.errors import KitError
 log = logging.getLogger(__name__)
 LEASE = timedelta(seconds=CONNECT_SECONDS + EXCHANGE_SECONDS + 20)
 POLL_SECONDS = 1.0  # for what became due, and for what another node left
+_CLOCK_SECONDS = 600.0  # between two looks for what a wrong clock put off
 _STOP_SECONDS = 10
 _PATIENCE = timedelta(seconds=0.5)
 _LARGE = 64 * 1024  # bytes
@@ -61,6 +62,7 @@ class Delivery:
         self._more = False  # there may be tasks that are due, and wait for one that runs
         self._over: list[_Over] = []
         self._seen = time.monotonic()
+        self._clock_seen = -_CLOCK_SECONDS
 
     @property
     def idle_seconds(self) -> float:
@@ -78,6 +80,7 @@ class Delivery:
             while True:
                 self._woken.clear()
                 await self._give_back(datetime.now(UTC) - _PATIENCE)
+                await self._hasten()
                 await self._claim()
                 self._seen = time.monotonic()
                 with contextlib.suppress(TimeoutError):
@@ -93,6 +96,19 @@ class Delivery:
             log.warning("could not give back what this node was sending: %s", short(error))
         else:
             log.info("gave back %d messages that this node was sending", freed)
+
+    async def _hasten(self) -> None:
+        """Now and then, make due what a clock that was ahead put off."""
+        if time.monotonic() < self._clock_seen + _CLOCK_SECONDS:
+            return
+        try:
+            number = await asyncio.to_thread(self._store.messages.hasten, 2 * LEASE)
+        except SQLAlchemyError as error:  # the next time
+            log.warning("could not look for messages that wait too long: %s", short(error))
+            return
+        self._clock_seen = time.monotonic()
+        if number:
+            log.warning("%d messages were to wait for longer than they may, by a clock that is ahead: sent now", number)
 
     async def _give_back(self, before: datetime) -> None:
         """Give back what was over at ``before``."""
