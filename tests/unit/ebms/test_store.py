@@ -90,7 +90,7 @@ def test_what_a_wrong_clock_put_off_is_hastened(store: Store) -> None:
         submit(store, identity)
     tasks = {task.message_id: task for task in store.messages.claim("ahead", 5, LEASE)}
     now, interval = datetime.now(UTC), tasks["m"].interval
-    waits = {"m": now + interval + timedelta(hours=1), "n": now + interval}
+    waits = {"m": now + interval + timedelta(hours=1), "n": now + interval + LEASE}
     store.messages.give_back("ahead", [(tasks[identity], until) for identity, until in waits.items()])
     assert store.messages.hasten(2 * LEASE) == 1
     assert [task.message_id for task in store.messages.claim("right", 5, LEASE)] == ["m"]
