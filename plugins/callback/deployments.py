@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from datetime import UTC, datetime
 from typing import Any
 
@@ -54,7 +55,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         }
         sources = [word for source in context.CLIARGS["inventory"] for word in ("--inventory", source)]
         hosts = ",".join(sorted(stats.processed))
-        command = ["ansible", *sources, hosts, "--module-name", "deployment", "--args"]
+        command = [sys.executable, "-m", "ansible", "adhoc", *sources, hosts, "--module-name", "deployment", "--args"]
         done = subprocess.run(
             [*command, json.dumps({"state": "ended", "run": ended})],
             env={**os.environ, "ANSIBLE_LOAD_CALLBACK_PLUGINS": "false"},

@@ -69,7 +69,8 @@ Balances = dict[str, Balance]  # by direction
 def drilled(connection: Connection) -> Connection:
     """``connection`` under a CPA of the same parties with retries that are soon: hours would not fit in a drill."""
     cpa = connection.cpa
-    retries = Retries(count=60, interval=timedelta(seconds=3), persist_duration=timedelta(hours=3))
+    # More of them than an inventory may have, so that a message outlives the hour that a clock is wrong.
+    soon = {"count": 2400, "interval": timedelta(seconds=3), "persist_duration": timedelta(hours=3)}
     services = tuple(service.model_copy(update={"profile": Profile.RELIABLE}) for service in cpa.services)
     agreed = CpaParameters(
         id=f"DRILL_{connection.organisation.oin}-{connection.partner.oin}",
@@ -77,7 +78,7 @@ def drilled(connection: Connection) -> Connection:
         end=cpa.end,
         roles=cpa.roles,
         services=services,
-        retries=retries,
+        retries=Retries().model_copy(update=soon),
     )
     return connection.model_copy(update={"cpa": agreed})
 
