@@ -377,10 +377,7 @@ def test_promotion_loses_and_doubles_nothing() -> None:
     connection = load_connection(ROOT / INVENTORY)
     with closing(Site(connection, INVENTORY)) as site:
         ground = Ground(Path(INVENTORY), drilled(connection), site)
-        with (
-            ground.agreement(),
-            under_load(ground.connection, 10) as streams,
-        ):  # what is refused meanwhile is sent again soon
+        with ground.agreement(), under_load(ground.connection, 10) as streams:  # retries are seconds apart, not hours
             work()
     print(streams.balances)
     assert all(balance.whole for balance in streams.balances.values()), streams.balances
