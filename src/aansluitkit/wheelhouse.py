@@ -25,6 +25,8 @@ LOCK = ROOT / "requirements.lock"
 PACKAGE = "aansluitkit"
 _DEFINITION = 2  # to be raised when what is in the archive changes for another reason
 
+_KEPT = 8  # archives: a change of the kit makes a new one
+
 
 def wheelhouse(python: str = "3.11") -> Path:
     """Make the archive for CPython ``python`` where it is absent, and return its path.
@@ -43,7 +45,13 @@ def wheelhouse(python: str = "3.11") -> Path:
             for wheel in sorted([*dependencies.glob("*.whl"), *Path(folder).glob("*.whl")]):
                 file.add(wheel, arcname=f"wheels/{wheel.name}")
         making.rename(archive)
+    _forget_former(archive.parent)
     return archive
+
+
+def _forget_former(folder: Path) -> None:
+    for former in sorted(folder.glob(f"{PACKAGE}-*.tar"), key=lambda path: path.stat().st_mtime)[:-_KEPT]:
+        former.unlink(missing_ok=True)
 
 
 def _dependencies(python: str) -> Path:
@@ -106,7 +114,12 @@ def _pip(*arguments: str | Path) -> None:
     command = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise KitError(f"the adapter's packages can't be had: {' '.join(done.stderr.split())[-600:]}")
+        lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+        reasons = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR:")] or lines[-1:]
+        reason = reasons[0] if reasons else f"pip ended with status {done.returncode}"
+        raise KitError(
+            f"the adapter's packages can't be had: {reason}; run ./bootstrap, and see that pip reaches its index"
+        )
 
 
 if __name__ == "__main__":
