@@ -38,8 +38,10 @@ class Balance:
         return self.sent == self.delivered == self.taken > 0 and not self.doubled + self.lost and not self.problems
 
 
-def under_load(site: Site, rate: float, work: Callable[[], None]) -> dict[str, Balance]:
+def under_load(site: Site, rate: float, work: Callable[[Callable[[str], None]], None]) -> dict[str, Balance]:
     """Send ``rate`` messages a second in each direction while ``work`` is done, and balance.
+
+    ``work`` gets a function that has the applications of both sides use another CPA, by its id.
 
     Raises:
         KitError: outside the lab, where no load goes to anybody.
@@ -48,21 +50,27 @@ def under_load(site: Site, rate: float, work: Callable[[], None]) -> dict[str, B
     refuse_load(connection)
     ours, theirs = connection.host_of(Component.ADAPTER), connection.host_of(Component.PARTNER)
     stop = f"/run/aansluitkit-steady-{uuid.uuid4().hex}"
+    used = f"{stop}-cpa"
     conversations = {ours.name: uuid.uuid4().hex, theirs.name: uuid.uuid4().hex}
 
     def run(host: Host, other: Host) -> dict[str, Any]:
         given = _order(connection, host, conversations[host.name])
-        given |= {"from_them": conversations[other.name], "stop": stop, "rate": rate}
+        given |= {"from_them": conversations[other.name], "stop": stop, "cpa": used, "rate": rate}
         script = base64.b64encode(STEADY.read_bytes()).decode()
         done = site.run(host, f"{PYTHON} -c %s %s %s", _RUN, script, json.dumps(given))
         if done.rc != 0:
             raise AssertionError(f"the load on {host.name} ended: {done.stderr[-2000:]}")
         return dict(json.loads(done.stdout))
 
+    def switch(cpa: str) -> None:
+        for host in (ours, theirs):
+            site.run(host, "echo %s > %s.new && mv %s.new %s", cpa, used, used, used)
+
+    switch(connection.cpa.id)
     with ThreadPoolExecutor(2) as pool:
         running = [pool.submit(run, ours, theirs), pool.submit(run, theirs, ours)]
         try:
-            work()
+            work(switch)
         finally:
             for host in (ours, theirs):
                 site.run(host, "touch %s", stop)
@@ -77,7 +85,6 @@ def _order(connection: Connection, host: Host, conversation: str) -> dict[str, A
     own, other = ids[::-1] if outside else ids
     service, role = connection.cpa.services[0], "SP" if outside else "SR"
     properties = {
-        "cpaId": connection.cpa.id,
         "fromPartyId": own,
         "fromRole": role,
         "service": f"{service.type}:{service.name}",
@@ -88,7 +95,7 @@ def _order(connection: Connection, host: Host, conversation: str) -> dict[str, A
     return {
         "rest": f"https://{host.address}:{connection.ports.rest}/service/rest/v19",
         "request": {"properties": properties, "dataSources": [{"contentType": "text/xml", "content": content}]},
-        "ping": f"/ebms/ping/{connection.cpa.id}/from/{own}/to/{other}",
+        "ping": f"/ebms/ping/{{cpa}}/from/{own}/to/{other}",
     }
 
 

@@ -1,7 +1,8 @@
 """Runs on a host of the lab: hands over messages at a steady rate, pings, and takes what comes; prints what it saw.
 
-One argument, JSON: ``rest`` (URL), ``stop`` (file that ends it), ``rate`` (messages per second), ``request`` (the
-message), ``ping`` (path), ``from_them`` (conversation that the other side sends in). Prints JSON: ``sent`` (ids),
+One argument, JSON: ``rest`` (URL), ``stop`` (file that ends it), ``cpa`` (file with the id of the CPA that is used),
+``rate`` (messages per second), ``request`` (the message but its CPA), ``ping`` (path, with {cpa}), ``from_them``
+(conversation that the other side sends in). Prints JSON: ``sent`` (ids),
 ``states`` (id: state), ``taken`` (ids, one for each time that one was handed over), ``pings``, and ``problems``,
 one text for each.
 """
@@ -38,6 +39,11 @@ class Steady:
         """Whether the load is to end."""
         return pathlib.Path(self.given["stop"]).exists()
 
+    @property
+    def cpa(self) -> str:
+        """The CPA to use now."""
+        return pathlib.Path(self.given["cpa"]).read_text().strip()
+
     async def call(self, method: str, path: str, **options: Any) -> str | None:
         """What REST answers, or None and a problem."""
         try:
@@ -57,13 +63,15 @@ class Steady:
         running: list[asyncio.Task[str | None]] = []
         while not self.over:
             await asyncio.sleep(began + len(running) / self.given["rate"] - time.monotonic())
-            running.append(asyncio.create_task(self.call("POST", "/ebms/messages", json=self.given["request"])))
+            request = self.given["request"]
+            request = {**request, "properties": {**request["properties"], "cpaId": self.cpa}}
+            running.append(asyncio.create_task(self.call("POST", "/ebms/messages", json=request)))
         self.sent = [identity for identity in await asyncio.gather(*running) if identity]
 
     async def ping(self) -> None:
         """Ping once a second."""
         while not self.over:
-            self.pings += await self.call("POST", self.given["ping"]) is not None
+            self.pings += await self.call("POST", self.given["ping"].format(cpa=self.cpa)) is not None
             await asyncio.sleep(1)
 
     async def take(self, sending: "asyncio.Future[Any]") -> None:

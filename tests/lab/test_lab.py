@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from balance import under_load
 from aansluitkit.connection import load_connection
 from aansluitkit.lab import container, network
 from aansluitkit.lab.podman import VOLATILE, containers
+from aansluitkit.lab.renewal import VARIABLES
 from aansluitkit.project import ROOT
 from aansluitkit.verification.site import Site
 
@@ -49,6 +50,7 @@ def lab() -> Iterator[str]:
     assert made.returncode == 0, made.stdout[-3000:] + made.stderr
     yield made.stdout
     kit("lab", "down")
+    (ROOT / INVENTORY / VARIABLES).unlink(missing_ok=True)
 
 
 def test_lab_is_proved(lab: str) -> None:
@@ -219,9 +221,18 @@ def rotate(stage: str, limit: str = "all") -> None:
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
 
 
-def renewal(action: str, generation: str) -> None:
-    words = [sys.executable, "-m", "aansluitkit.lab.renewal", action, INVENTORY, "--generation", generation]
+def renewal(action: str, generation: str, *options: str) -> None:
+    words = [sys.executable, "-m", "aansluitkit.lab.renewal", action, INVENTORY, "--generation", generation, *options]
     subprocess.run(words, cwd=ROOT, check=True)
+
+
+def cpas(host: str) -> list[str]:
+    """The ids of the CPAs that the adapter on ``host`` has."""
+    place = {"adapter-1": "198.51.100.11", "mijnoverheid": "203.0.113.100"}[host]
+    credentials = f"--cacert {CERTIFICATES}/internal-trust.pem --user ebms:$(cat /etc/aansluitkit/rest-password)"
+    resolve = f"--resolve {host}.voorbeeldstad.test:8080:{place}"
+    answer = on(host, f"curl -sSf {credentials} {resolve} https://{host}.voorbeeldstad.test:8080/service/rest/v19/cpas")
+    return list(json.loads(answer[answer.index("[") :]))
 
 
 def shown(host: str) -> str:
@@ -248,14 +259,19 @@ def test_unknown_next_certificate_is_named() -> None:
 def test_rotation_goes_unnoticed(generation: str) -> None:
     """To the other generation of PKIoverheid and back, both with messages and pings in both directions."""
     before = {host: shown(host) for host in ("adapter-1", "adapter-2", "mijnoverheid")}
+    former = load_connection(ROOT / INVENTORY).cpa.id
 
-    def work() -> None:
+    def work(switch: Callable[[str], None]) -> None:
         renewal("order", generation)
+        rotate("current")  # it is declared, and not begun
+        assert cpas("adapter-1") == cpas("mijnoverheid") == [former]
         rotate("trust")
+        assert cpas("adapter-1") == cpas("mijnoverheid") == [former, following()]
         assert verify("next_") == {}
         rotate("use", "adapter")
         rotate("trust", "adapter")  # back, and forth again
         rotate("use", "adapter")
+        switch(following())
         rotate("use", "partner")
         renewal("adopt", generation)
         rotate("current")
@@ -264,9 +280,41 @@ def test_rotation_goes_unnoticed(generation: str) -> None:
         balances = under_load(site, 20, work)
     print(balances)
     assert all(balance.whole and balance.pings for balance in balances.values()), balances
-    for host, former in before.items():
-        assert shown(host) != former
+    for host, certificate in before.items():
+        assert shown(host) != certificate
         assert ("rsassaPss" in shown(host)) is (generation == "g4")
+    assert cpas("adapter-1") == cpas("mijnoverheid") == [load_connection(ROOT / INVENTORY).cpa.id] != [former]
+    assert verify("") == {}
+
+
+def following() -> str:
+    """The id of the CPA that comes next."""
+    renewal = load_connection(ROOT / INVENTORY).renewal
+    assert renewal
+    return renewal.cpa.id
+
+
+def test_partner_alone_renews_unnoticed() -> None:
+    before = {host: shown(host) for host in ("adapter-1", "mijnoverheid")}
+
+    def work(switch: Callable[[str], None]) -> None:
+        renewal("order", "g1", "--party", "partner")
+        rotate("trust")
+        assert verify("next_") == {}
+        rotate("trust", "adapter")  # once more
+        rotate("current", "adapter")  # back, and forth again
+        rotate("trust", "adapter")
+        rotate("use", "partner")
+        switch(following())
+        renewal("adopt", "g1")
+        rotate("current")
+
+    with closing(Site(load_connection(ROOT / INVENTORY), INVENTORY)) as site:
+        balances = under_load(site, 20, work)
+    print(balances)
+    assert all(balance.whole and balance.pings for balance in balances.values()), balances
+    assert shown("adapter-1") == before["adapter-1"]
+    assert shown("mijnoverheid") != before["mijnoverheid"]
     assert verify("") == {}
 
 
