@@ -29,6 +29,7 @@ bench: bootstrap
 	@$(ROOT) $(VENV)/python tests/bench/firewall.py
 	@$(ROOT) $(VENV)/python tests/bench/messages.py
 	@$(ROOT) $(VENV)/python tests/bench/lab.py
+	@$(ROOT) $(VENV)/python tests/bench/backup.py
 
 docs: bootstrap
 	@$(VENV)/aansluitkit documents inventories/lab --netwerkoverzicht --output .lab/documents

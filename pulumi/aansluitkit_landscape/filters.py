@@ -14,7 +14,7 @@ from itertools import product
 from typing import Literal
 
 from aansluitkit.connection import Component, Connection, Flow, flows_of
-from aansluitkit.connection.flows import zone_of
+from aansluitkit.connection.flows import hosts_at, zone_of
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,17 @@ class Filter:
     interface: Interface
     direction: Literal["ingress", "egress"]
     protocol: str
-    port: int
+    port: int | None
     remote: IPv4Network
 
     def __str__(self) -> str:
         remote = str(self.remote).removesuffix("/32").replace("/", "-")
-        return f"{self.interface}-{self.direction}-{self.protocol}-{self.port}-{remote}"
+        return f"{self.interface}-{self.direction}-{self.service.replace(' ', '-')}-{remote}"
+
+    @property
+    def service(self) -> str:
+        """Such as tcp 443, or vrrp."""
+        return f"{self.protocol} {self.port}" if self.port else self.protocol
 
 
 def filters_of(connection: Connection) -> dict[Filter, set[str]]:
@@ -80,12 +85,15 @@ def _passages(connection: Connection, flow: Flow, source: IPv4Network, destinati
 
 
 def _ends(connection: Connection, name: str, network: IPv4Network) -> Iterator[Interface]:
-    """The interfaces in ``network`` of host ``name``, or of all but the firewall when it names a zone."""
-    for host in connection.hosts.values():
-        if host.name == name or (name in connection.zones and Component.FIREWALL not in host.components):
-            for zone, address in host.addresses.items():
-                if address in network:
-                    yield Interface(host.name, zone)
+    """The interfaces in ``network`` of the hosts called ``name``, or of all but the firewall when it is a zone."""
+    hosts = hosts_at(connection, name)
+    if name in connection.zones:
+        hosts = [host for host in connection.hosts.values() if Component.FIREWALL not in host.components]
+    for host in hosts:
+        for zone, address in host.addresses.items():
+            shared = connection.virtual_address(host, zone)
+            if address in network or (shared and shared in network):
+                yield Interface(host.name, zone)
 
 
 def _through(

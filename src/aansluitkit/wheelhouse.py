@@ -23,7 +23,7 @@ from aansluitkit.project import ROOT, cache
 
 LOCK = ROOT / "requirements.lock"
 PACKAGE = "aansluitkit"
-_DEFINITION = 1  # to be raised when what is in the archive changes for another reason
+_DEFINITION = 2  # to be raised when what is in the archive changes for another reason
 
 
 def wheelhouse(python: str = "3.11") -> Path:
@@ -35,18 +35,32 @@ def wheelhouse(python: str = "3.11") -> Path:
     archive = cache() / "wheelhouse" / f"{PACKAGE}-{_identity(python)}.tar"
     if archive.is_file():
         return archive
-    archive.parent.mkdir(parents=True, exist_ok=True)
+    dependencies = _dependencies(python)
     with tempfile.TemporaryDirectory(prefix=".making-", dir=archive.parent) as folder:
-        wheels = Path(folder) / "wheels"
-        requirements = Path(folder) / "requirements.txt"
-        requirements.write_text(_runtime_requirements())
-        _pip("download", "--require-hashes", "--requirement", requirements, "--dest", wheels, *_target(python))
-        _pip("wheel", "--no-deps", "--wheel-dir", wheels, ROOT)
+        _pip("wheel", "--no-build-isolation", "--no-deps", "--wheel-dir", folder, ROOT)
         making = Path(folder) / archive.name
         with tarfile.open(making, "w") as file:
-            file.add(wheels, arcname="wheels")
+            for wheel in sorted([*dependencies.glob("*.whl"), *Path(folder).glob("*.whl")]):
+                file.add(wheel, arcname=f"wheels/{wheel.name}")
         making.rename(archive)
     return archive
+
+
+def _dependencies(python: str) -> Path:
+    """The folder of what others made: fetched once for a lock file, whatever changes in the kit itself."""
+    requirements = _runtime_requirements()
+    digest = hashlib.sha256(f"{python} {platform.machine()} {requirements}".encode()).hexdigest()[:16]
+    wheels = cache() / "wheelhouse" / f"dependencies-{digest}"
+    if wheels.is_dir():
+        return wheels
+    wheels.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".making-", dir=wheels.parent) as folder:
+        making = Path(folder) / wheels.name
+        lock = Path(folder) / "requirements.txt"
+        lock.write_text(requirements)
+        _pip("download", "--require-hashes", "--requirement", lock, "--dest", making, *_target(python))
+        making.rename(wheels)
+    return wheels
 
 
 def _identity(python: str) -> str:

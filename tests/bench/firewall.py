@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.table import Table
 
 from aansluitkit.connection import Component, Connection, load_connection
+from aansluitkit.connection.firewalls import firewall_of
 from aansluitkit.connection.rule_places import render_rules
-from aansluitkit.connection.views import views
 from aansluitkit.project import ROOT
 
 MANY = 500
@@ -27,8 +27,7 @@ TIMES = 5
 
 def view_of(connection: Connection) -> dict[str, Any]:
     """What the role gets."""
-    view: dict[str, Any] = views(connection)[connection.host_of(Component.FIREWALL).name]["firewall"]
-    return view
+    return firewall_of(connection, connection.host_of(Component.FIREWALL))
 
 
 def of_partners(connection: Connection, count: int) -> str:

@@ -1,5 +1,8 @@
 """Runs on a host of the lab: hands over messages at a steady rate, pings, and takes what comes; prints what it saw.
 
+As an application does that loses and doubles nothing: each message has an id of its own, and is handed over again with
+that id until it is known to be taken; what came is processed until that is known.
+
 One argument, JSON: ``rest`` (URL), ``stop`` (file that ends it), ``cpa`` (file with the id of the CPA that is used),
 ``rate`` (messages per second), ``request`` (the message but its CPA), ``ping`` (path, with {cpa}), ``from_them``
 (conversation that the other side sends in). Prints JSON: ``sent`` (ids),
@@ -10,9 +13,11 @@ one text for each.
 import asyncio
 import json
 import pathlib
+import re
 import ssl
 import sys
 import time
+import uuid
 from typing import Any
 
 import aiohttp
@@ -57,15 +62,33 @@ class Steady:
         self.problems.append(problem[:LONGEST_MESSAGE])
         return None
 
+    async def until_done(self, method: str, path: str, **options: Any) -> str | None:
+        """What REST answers at last; a message whose id is taken was handed over before, and its answer got lost."""
+        until = time.monotonic() + PATIENCE
+        while True:
+            answer = await self.call(method, path, **options)
+            if answer is None:
+                taken = re.search(r"message id (\S+) is taken", self.problems[-1])
+                answer = taken[1] if taken else None
+            if answer is not None or time.monotonic() > until:
+                return answer
+            await asyncio.sleep(PAUSE)
+
+    async def hand_over(self) -> str | None:
+        """One message; its id, or None when it was not taken."""
+        request = self.given["request"]
+        own = {"messageId": uuid.uuid4().hex, "cpaId": self.cpa}
+        return await self.until_done(
+            "POST", "/ebms/messages", json={**request, "properties": {**request["properties"], **own}}
+        )
+
     async def send(self) -> None:
         """Hand over at the rate, whatever the answers take."""
         began = time.monotonic()
         running: list[asyncio.Task[str | None]] = []
         while not self.over:
             await asyncio.sleep(began + len(running) / self.given["rate"] - time.monotonic())
-            request = self.given["request"]
-            request = {**request, "properties": {**request["properties"], "cpaId": self.cpa}}
-            running.append(asyncio.create_task(self.call("POST", "/ebms/messages", json=request)))
+            running.append(asyncio.create_task(self.hand_over()))
         self.sent = [identity for identity in await asyncio.gather(*running) if identity]
 
     async def ping(self) -> None:
@@ -83,7 +106,7 @@ class Steady:
             for identity in found:
                 quiet = time.monotonic()
                 self.taken.append(identity)
-                await self.call("PATCH", f"/ebms/messages/{identity}")
+                await self.until_done("PATCH", f"/ebms/messages/{identity}")
             await asyncio.sleep(PAUSE)
 
     async def settle(self) -> None:

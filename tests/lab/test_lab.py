@@ -66,7 +66,7 @@ def test_lab_is_proved(lab: str) -> None:
 def test_second_run_changes_nothing() -> None:
     again = kit("lab", "up", INVENTORY)
     assert again.returncode == 0
-    assert "20 unchanged" in again.stdout
+    assert "22 unchanged" in again.stdout
     assert "0 tasks changed something" in again.stdout
 
 
@@ -137,29 +137,47 @@ def mend(message: str) -> None:
     assert mended.returncode == 0, mended.stdout[-3000:]
 
 
-def test_rule_stands_where_it_is_told() -> None:
+@pytest.mark.parametrize("host", ["fw", "db"])
+def test_rule_stands_where_it_is_told(host: str) -> None:
     told = json.loads(kit("flows", INVENTORY, "--json", "-").stdout)["flows"]
-    rules = [rule for flow in told for rule in flow["rules"]]
-    written = dict(line.split(":", 1) for line in on("fw", "grep --line-number . /etc/nftables.conf").splitlines()[1:])
-    assert len(rules) > len(told) / 2
+    rules = [rule for flow in told for rule in flow["rules"] if rule["where"] == f"{host} /etc/nftables.conf"]
+    written = dict(line.split(":", 1) for line in on(host, "grep --line-number . /etc/nftables.conf").splitlines()[1:])
+    assert rules
     assert {written[str(rule["line"])].strip() for rule in rules} == {rule["rule"] for rule in rules}
 
 
 IN_FORCE = "zones.rules_in_force_are_the_declared_ones"
+# On each host the rule that is added, and the checks that find it by traffic: none while another firewall still stands.
 OPENINGS = [
-    ("ip daddr 198.51.100.70 tcp dport 3306 accept", {"zones.nothing_else_passes"}),
-    ("udp dport 40000 accept", set()),
+    ({"fw": "forward ip daddr 198.51.100.70 tcp dport 3306 accept"}, {}),
+    ({"fw": "forward udp dport 40000 accept"}, {}),
+    (
+        {"fw": "forward ip daddr 192.0.2.53 tcp dport 8081 accept", "ns": "input tcp dport 8081 accept"},
+        {"zones.nothing_else_passes.mijnoverheid": "ns 192.0.2.53:8081 (tcp)"},
+    ),
+    (
+        {"fw": "forward ip daddr 192.0.2.53 udp dport 514 accept", "ns": "input udp dport 514 accept"},
+        {"zones.nothing_else_passes.mijnoverheid": "ns 192.0.2.53:514 (udp)"},
+    ),
+    (
+        {"app": "output tcp dport 22 accept", "adapter-1": "input tcp dport 22 accept"},
+        {"zones.neighbours_refuse_the_rest.app": "adapter-1 198.51.100.11:22 (tcp)"},
+    ),
 ]
 
 
-@pytest.mark.parametrize(("rule", "checks"), OPENINGS, ids=["tcp", "udp"])
-def test_undeclared_opening_is_found(rule: str, checks: set[str]) -> None:
-    on("fw", f"nft add rule inet aansluitkit forward {rule}")
+@pytest.mark.parametrize(("rules", "seen"), OPENINGS, ids=["tcp", "udp", "tcp-through", "udp-through", "neighbour"])
+def test_undeclared_opening_is_found(rules: dict[str, str], seen: dict[str, str]) -> None:
+    for host, rule in rules.items():
+        on(host, f"nft add rule inet aansluitkit {rule}")
     failed = verify("test_flows")
-    assert {name.rpartition(".")[0] if "passes" in name else name for name in failed} == {IN_FORCE, *checks}
-    assert rule in failed[IN_FORCE]["message"]
-    assert all("198.51.100.70:3306" in check["message"] for name, check in failed.items() if name != IN_FORCE)
-    mend(failed[IN_FORCE]["message"])
+    assert set(failed) == {f"{IN_FORCE}.{host}" for host in rules} | set(seen)
+    for host, rule in rules.items():
+        assert rule.partition(" ")[2] in failed[f"{IN_FORCE}.{host}"]["message"]
+    assert all(words in failed[check]["message"] for check, words in seen.items())
+    mend(failed[f"{IN_FORCE}.{next(iter(rules))}"]["message"])
+    for host in rules:
+        on(host, "nft --file /etc/nftables.conf")
     assert verify("test_flows") == {}
 
 
@@ -167,9 +185,10 @@ def test_rule_that_is_gone_fails_its_own_checks_alone() -> None:
     found = "nft -a list chain inet aansluitkit forward | sed -n 's/.*\"app-ns-tcp-53\" # handle //p'"
     on("fw", f"nft delete rule inet aansluitkit forward handle $({found})")
     failed = verify("test_flows")
-    assert set(failed) == {"zones.declared_flow_passes.app-ns-tcp-53", IN_FORCE}
+    assert set(failed) == {"zones.declared_flow_passes.app-ns-tcp-53", f"{IN_FORCE}.fw"}
     assert all("app-ns-tcp-53" in check["message"] for check in failed.values())
-    mend(failed[IN_FORCE]["message"])
+    assert all(check["message"].startswith("firewall fw: ") for check in failed.values())
+    mend(failed[f"{IN_FORCE}.fw"]["message"])
 
 
 def test_every_profile_is_played_both_ways(tmp_path: Path) -> None:
@@ -200,7 +219,7 @@ def test_cut_cpa_is_named() -> None:
 def test_drift_is_planned_and_mended() -> None:
     """A rule added by hand, a container that is gone, a namespace that is gone, and the CPA of the test before."""
     on("fw", "nft add rule inet aansluitkit forward tcp dport 7 counter accept")
-    container.remove(network.namespace_of("lb"))
+    container.remove(network.namespace_of("lb-2"))
     network.remove(network.namespace_of("app"))
     planned = kit("plan", INVENTORY)
     assert planned.returncode == 1, planned.stdout + planned.stderr
@@ -316,6 +335,43 @@ def test_partner_alone_renews_unnoticed() -> None:
     assert shown("adapter-1") == before["adapter-1"]
     assert shown("mijnoverheid") != before["mijnoverheid"]
     assert verify("") == {}
+
+
+def play(playbook: str, *options: str) -> subprocess.CompletedProcess[str]:
+    words = ["ansible-playbook", "--inventory", INVENTORY, f"playbooks/{playbook}", *options]
+    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def databases() -> dict[str, str]:
+    """What PostgreSQL is on each host of the database."""
+    return {host: on(host, "aansluitkit-database-state").split()[-1] for host in ("db", "db-2")}
+
+
+def test_promotion_loses_and_doubles_nothing() -> None:
+    """Handed over and back, and taken over from a primary that is gone, with messages in both directions."""
+    before = databases()
+    primary = next(host for host, state in before.items() if state == "primary")
+
+    def work() -> None:
+        handed_over = play("promote.yml")
+        assert handed_over.returncode == 0, handed_over.stdout[-3000:]
+        assert databases() == {host: "standby" if state == "primary" else "primary" for host, state in before.items()}
+        standing = next(host for host in before if host != primary)
+        container.remove(network.namespace_of(standing))
+        refused = play("promote.yml")
+        assert refused.returncode != 0
+        assert f"-e database_gone={standing}" in " ".join(refused.stdout.split())
+        taken_over = play("promote.yml", "--extra-vars", f"database_gone={standing}")
+        assert "Promote the standby" in taken_over.stdout, taken_over.stdout[-3000:]
+        assert on(primary, "aansluitkit-database-state").endswith("primary\n")
+
+    with closing(Site(load_connection(ROOT / INVENTORY), INVENTORY)) as site:
+        balances = under_load(site, 10, lambda _: work())
+    print(balances)
+    assert all(balance.balanced for balance in balances.values()), balances
+    again = kit("up", INVENTORY)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert databases() == before
 
 
 def test_bad_inventory_changes_nothing(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from aansluitkit.connection import Connection, Profile, load_connection
 from aansluitkit.documents import render_cpa
 from aansluitkit.ebms.cpa import Terms, read_cpa
 from aansluitkit.ebms.signature import Signer
+from aansluitkit.fleet import beside
 from aansluitkit.lab.pki import ENDPOINT, PARTNER, make_pki
 from aansluitkit.project import ROOT
 
@@ -38,6 +39,14 @@ def agreed(connection: Connection, profile: Profile | None = None, **changes: An
     return connection.model_copy(update={"cpa": connection.cpa.model_copy(update=changes)})
 
 
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder where a test keeps what inventories claim; the user's own is left alone."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setattr(beside, "cache", lambda: folder)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def lab_connection() -> Connection:
     return load_connection(LAB)
@@ -49,7 +58,8 @@ def forty_hosts(tmp_path_factory: pytest.TempPathFactory) -> Connection:
     folder = Path(shutil.copytree(LAB, tmp_path_factory.mktemp("forty") / "inventories/lab"))
     content = yaml.safe_load((folder / "hosts.yml").read_text())
     groups = content["all"]["children"]
-    for name, first, last in (("adapter", 3, 24), ("app", 2, 12)):
+    others = sum(len(group["hosts"]) for group in groups.values())
+    for name, first, last in (("adapter", 3, 24), ("app", 2, 2 + 40 - 21 - others)):
         group = groups["adapter" if name == "adapter" else "application"]["hosts"]
         for number in range(first, last):
             address = f"198.51.100.{number + (20 if name == 'adapter' else 48)}"

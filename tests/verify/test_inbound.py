@@ -15,6 +15,7 @@ from aansluitkit.digikoppeling import OIN_TYPE
 from aansluitkit.ebms.cpa import PartyId
 from aansluitkit.ebms.message import PING, SOAP_ACTION, build, fault_reason, request
 from aansluitkit.ebms.mime import CONTENT_TYPE
+from aansluitkit.verification.firewalls import Firewalls
 from aansluitkit.verification.site import Site, unproved
 
 PATH = "inbound"
@@ -55,16 +56,11 @@ def test_firewall_holds_inbound_address(site: Site, connection: Connection, part
 
 
 @pytest.mark.check(PATH, "firewall")
-def test_firewall_lets_partner_in(site: Site, connection: Connection, partner: Host) -> None:
+def test_firewall_lets_partner_in(site: Site, connection: Connection, firewalls: Firewalls, partner: Host) -> None:
     """The firewall lets the partner's connections to the inbound address through."""
     outcome = site.connect(partner, connection.inbound_address, HTTPS_PORT)
     if outcome not in ("open", "refused"):
-        unproved(
-            f"firewall {connection.host_of(Component.FIREWALL).name}: flow ebms-inbound is {outcome}: nothing answers "
-            f"{partner.name} on {connection.inbound_address}:{HTTPS_PORT}",
-            site.redeploy(connection.host_of(Component.FIREWALL).name),
-            connection.contacts.network_operator,
-        )
+        firewalls.blame("ebms-inbound", outcome)
 
 
 @pytest.mark.check(PATH, "load_balancer")
@@ -80,20 +76,17 @@ def test_load_balancer_listens(site: Site, connection: Connection, partner: Host
 
 
 @pytest.mark.check(PATH, "load_balancer")
-def test_load_balancer_reaches(site: Site, connection: Connection, adapter: Host) -> None:
+def test_load_balancer_reaches(site: Site, connection: Connection, firewalls: Firewalls, adapter: Host) -> None:
     """The load balancer reaches the adapter node."""
     balancer = connection.host_of(Component.LOAD_BALANCER)
     for port in (connection.ports.ebms, connection.ports.health):
         outcome = site.connect(balancer, adapter.address, port)
+        if outcome not in ("open", "refused"):
+            firewalls.blame(f"{balancer.name}-{adapter.name}-tcp-{port}", outcome)
         if outcome != "open":
-            cause = (
-                "the adapter does not listen"
-                if outcome == "refused"
-                else f"flow {balancer.name}-{adapter.name}-tcp-{port} is {outcome} by firewall "
-                f"{connection.host_of(Component.FIREWALL).name} or the adapter's own"
-            )
             unproved(
-                f"load balancer {balancer.name} can't reach adapter {adapter.name} on port {port}: {cause}",
+                f"load balancer {balancer.name} can't reach adapter {adapter.name} on port {port}: the adapter does "
+                "not listen",
                 site.redeploy(adapter.name),
                 connection.contacts.platform_operator,
             )

@@ -12,6 +12,7 @@ import pytest
 
 from aansluitkit.connection import Component, Connection, Host
 from aansluitkit.connection.views import CERTIFICATES, CRLS
+from aansluitkit.verification.firewalls import Firewalls
 from aansluitkit.verification.site import Site, unproved
 
 PATH = "outbound"
@@ -54,18 +55,11 @@ def test_way_out_is_the_firewall(site: Site, connection: Connection, adapter: Ho
 
 
 @pytest.mark.check(PATH, "firewall")
-def test_firewall_lets_us_out(site: Site, connection: Connection, adapter: Host) -> None:
+def test_firewall_lets_us_out(site: Site, connection: Connection, firewalls: Firewalls, adapter: Host) -> None:
     """The firewall lets the adapter's connections to the partner through."""
     outcome = site.connect(adapter, published(connection), connection.partner.port)
     if outcome not in ("open", "refused"):
-        firewall = connection.host_of(Component.FIREWALL).name
-        unproved(
-            f"firewall {firewall}: flow ebms-outbound-{adapter.name} is {outcome}: nothing answers {adapter.name} on "
-            f"{published(connection)}:{connection.partner.port}",
-            f"{site.redeploy(firewall)}; if it persists, the partner's firewall does not know "
-            f"{connection.outbound_address}",
-            connection.contacts.network_operator,
-        )
+        firewalls.blame(f"ebms-outbound-{adapter.name}", outcome)
 
 
 @pytest.mark.check(PATH, "firewall")

@@ -20,7 +20,8 @@ WIDEST = 240  # columns, where no terminal says how many there are
 def flows(inventory: Inventory, json_file: JsonFile = None) -> None:
     """Print who may talk to whom, on which addresses and port, why, and which rule lets them; all else is refused.
 
-    A rule is named by firewall, file, chain and line, or by security group. Within a zone no firewall stands between.
+    A rule is named by firewall, file, chain and line, or by security group, in each place that the flow passes: where
+    it begins, between the zones, and where it ends.
     """
     from aansluitkit.connection.flows import flow_groups  # noqa: PLC0415
     from aansluitkit.connection.rule_places import rule_places  # noqa: PLC0415
@@ -56,10 +57,10 @@ def _table(result: list[dict[str, Any]]) -> Table:
             flow["number"],
             _end(flow["source"], flow["source_networks"], "leaves as", flow["outbound_address"]),
             _end(flow["destination"], flow["destination_networks"], "called as", flow["published_address"]),
-            f"{flow['protocol']} {flow['port']}",
+            f"{flow['protocol']} {flow['port'] or ''}".strip(),
             flow["direction"],
             flow["reason"],
-            "\n".join(rule["place"] for rule in flow["rules"]) or "within the zone",
+            "\n".join(rule["place"] for rule in flow["rules"]),
         )
     return table
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, collapse_addresses
+from itertools import permutations
 from typing import Literal
 
 from aansluitkit.connection.model import EXTERNAL, HTTP_PORT, HTTPS_PORT, Component, Connection, Host, Model
@@ -18,6 +19,7 @@ PARTNER = "partner"  # what a flow calls the other side, wherever it is
 AUTHORITIES = "pkioverheid"  # and those who publish the CRLs of both parties' certificates
 SSH_PORT = 22
 DNS_PORT = 53
+Protocol = Literal["tcp", "udp", "vrrp"]
 
 
 class Purpose(StrEnum):
@@ -26,9 +28,12 @@ class Purpose(StrEnum):
     MESSAGES_IN = "messages_in"
     MESSAGES_OUT = "messages_out"
     MESSAGES_TO_ADAPTER = "messages_to_adapter"
+    SHARING = "sharing"
     HEALTH = "health"
     STORE = "store"
+    REPLICATION = "replication"
     APPLICATION = "application"
+    METRICS = "metrics"
     NAMES = "names"
     MANAGEMENT = "management"
     REVOCATION = "revocation"
@@ -39,9 +44,12 @@ REASONS = {
     Purpose.MESSAGES_IN: "ebMS messages from the partner (seed 4.3.5)",
     Purpose.MESSAGES_OUT: "ebMS messages to the partner (seed 4.3.5)",
     Purpose.MESSAGES_TO_ADAPTER: "ebMS messages to the adapter, TLS passed through",
+    Purpose.SHARING: "signs of life between hosts that share an address (RFC 5798)",
     Purpose.HEALTH: "health check of the load balancer",
     Purpose.STORE: "store of messages and CPAs",
+    Purpose.REPLICATION: "the standby follows the primary, whichever of the two that is",
     Purpose.APPLICATION: "application hands over and takes messages",
+    Purpose.METRICS: "figures for Prometheus",
     Purpose.NAMES: "resolves names",
     Purpose.MANAGEMENT: "configuration by Ansible over SSH",
     Purpose.REVOCATION: "CRLs of both parties' certificates (BEV PKI004)",
@@ -59,9 +67,10 @@ class Direction(StrEnum):
 class Flow(Model):
     """One allowed conversation, as its initiator starts it.
 
-    ``source`` and ``destination`` are names for people; the networks are what packets carry inside.
-    ``published_address`` is the address that the source uses instead of the destination's own (destination NAT),
-    ``outbound_address`` the one that the destination sees instead of the source's own (source NAT).
+    ``source`` and ``destination`` are names for people; the networks are what packets carry inside. A protocol without
+    ports, as VRRP (IP protocol 112) is, has none. ``published_address`` is the address that the source uses instead of
+    the destination's own (destination NAT), ``outbound_address`` the one that the destination sees instead of the
+    source's own (source NAT).
     """
 
     id: str
@@ -69,8 +78,8 @@ class Flow(Model):
     source_networks: tuple[IPv4Network, ...]
     destination: str
     destination_networks: tuple[IPv4Network, ...]
-    protocol: Literal["tcp", "udp"]
-    port: int
+    protocol: Protocol
+    port: int | None
     purpose: Purpose
     reason: str
     published_address: IPv4Address | None = None
@@ -96,9 +105,10 @@ class FlowGroup(Model):
         return self.flows[0]
 
     @property
-    def protocols(self) -> str:
-        """Such as tcp, or udp/tcp."""
-        return "/".join(dict.fromkeys(flow.protocol for flow in self.flows))
+    def service(self) -> str:
+        """Such as tcp 443, udp/tcp 53, or vrrp."""
+        protocols = "/".join(dict.fromkeys(flow.protocol for flow in self.flows))
+        return f"{protocols} {self.first.port}" if self.first.port else protocols
 
 
 def _networks(*addresses: IPv4Address) -> tuple[IPv4Network, ...]:
@@ -115,7 +125,7 @@ def _flow(
     destination: Host,
     port: int,
     purpose: Purpose,
-    protocol: Literal["tcp", "udp"] = "tcp",
+    protocol: Protocol = "tcp",
 ) -> Flow:
     return Flow(
         id=f"{source.name}-{destination.name}-{protocol}-{port}",
@@ -140,12 +150,19 @@ def _management(connection: Connection) -> Iterator[Flow]:
                 yield flow.model_copy(update={"destination_networks": _networks(address)})
 
 
+def _metrics(connection: Connection) -> Iterator[Flow]:
+    for manager in connection.hosts_of(Component.MANAGEMENT):
+        for balancer in connection.hosts_of(Component.LOAD_BALANCER):
+            yield _flow(manager, balancer, connection.ports.load_balancer_status, Purpose.METRICS)
+
+
 def _names(connection: Connection) -> Iterator[Flow]:
     server = connection.host_of(Component.NAME_SERVER)
+    protocols: tuple[Protocol, ...] = ("udp", "tcp")
     for host in connection.hosts.values():
         if host is server or Component.MANAGEMENT in host.components:
             continue
-        for protocol in ("udp", "tcp"):
+        for protocol in protocols:
             address = host.addresses.get(server.zone, host.address)
             flow = _flow(host, server, DNS_PORT, Purpose.NAMES, protocol)
             update: dict[str, object] = {"source_networks": _networks(address)}
@@ -154,14 +171,21 @@ def _names(connection: Connection) -> Iterator[Flow]:
             yield flow.model_copy(update=update)
 
 
+def hosts_at(connection: Connection, name: str) -> list[Host]:
+    """The hosts that a flow calls ``name``: one, or those of a component that share an address."""
+    if name in connection.hosts:
+        return [connection.hosts[name]]
+    return connection.hosts_of(Component(name)) if name in connection.virtual_addresses else []
+
+
 def _messages(connection: Connection) -> Iterator[Flow]:
-    balancer = connection.host_of(Component.LOAD_BALANCER)
+    balancers = connection.hosts_of(Component.LOAD_BALANCER)
     yield Flow(
         id="ebms-inbound",
         source=PARTNER,
         source_networks=merged(connection.partner.outbound_addresses),
-        destination=balancer.name,
-        destination_networks=_networks(balancer.address),
+        destination=balancers[0].name if len(balancers) == 1 else Component.LOAD_BALANCER.value,
+        destination_networks=_networks(connection.load_balancer_address),
         protocol="tcp",
         port=HTTPS_PORT,
         purpose=Purpose.MESSAGES_IN,
@@ -169,8 +193,9 @@ def _messages(connection: Connection) -> Iterator[Flow]:
         published_address=connection.inbound_address,
     )
     for adapter in connection.hosts_of(Component.ADAPTER):
-        yield _flow(balancer, adapter, connection.ports.ebms, Purpose.MESSAGES_TO_ADAPTER)
-        yield _flow(balancer, adapter, connection.ports.health, Purpose.HEALTH)
+        for balancer in balancers:
+            yield _flow(balancer, adapter, connection.ports.ebms, Purpose.MESSAGES_TO_ADAPTER)
+            yield _flow(balancer, adapter, connection.ports.health, Purpose.HEALTH)
         yield Flow(
             id=f"ebms-outbound-{adapter.name}",
             source=adapter.name,
@@ -183,6 +208,23 @@ def _messages(connection: Connection) -> Iterator[Flow]:
             reason=REASONS[Purpose.MESSAGES_OUT],
             outbound_address=connection.outbound_address,
         )
+
+
+def _sharing(connection: Connection) -> Iterator[Flow]:
+    for component, shared in connection.virtual_addresses.items():
+        for source, destination in permutations(connection.hosts_of(component), 2):
+            for zone in shared:
+                yield Flow(
+                    id=f"{source.name}-{destination.name}-{zone}-vrrp",
+                    source=source.name,
+                    source_networks=_networks(source.addresses[zone]),
+                    destination=destination.name,
+                    destination_networks=_networks(destination.addresses[zone]),
+                    protocol="vrrp",
+                    port=None,
+                    purpose=Purpose.SHARING,
+                    reason=REASONS[Purpose.SHARING],
+                )
 
 
 def _revocation(connection: Connection) -> Iterator[Flow]:
@@ -202,11 +244,14 @@ def _revocation(connection: Connection) -> Iterator[Flow]:
 
 
 def _inside(connection: Connection) -> Iterator[Flow]:
-    database = connection.host_of(Component.DATABASE)
+    databases = connection.hosts_of(Component.DATABASE)
     for adapter in connection.hosts_of(Component.ADAPTER):
-        yield _flow(adapter, database, connection.ports.database, Purpose.STORE)
+        for database in databases:
+            yield _flow(adapter, database, connection.ports.database, Purpose.STORE)
         for application in connection.hosts_of(Component.APPLICATION):
             yield _flow(application, adapter, connection.ports.rest, Purpose.APPLICATION)
+    for one, other in permutations(databases, 2):
+        yield _flow(one, other, connection.ports.database, Purpose.REPLICATION)
 
 
 def _extra(connection: Connection) -> Iterator[Flow]:
@@ -233,9 +278,11 @@ def flows_of(connection: Connection) -> tuple[Flow, ...]:
     """All allowed flows of a connection that the rules accept, derived ones first, in a stable order."""
     return (
         *_messages(connection),
+        *_sharing(connection),
         *_revocation(connection),
         *_inside(connection),
         *_names(connection),
+        *_metrics(connection),
         *_management(connection),
         *_extra(connection),
     )

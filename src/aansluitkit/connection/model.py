@@ -476,6 +476,7 @@ class Ports(Model):
     ebms: Port = 8443
     rest: Port = 8080
     health: Port = 8008
+    load_balancer_status: Port = 8404
     database: Port = 5432
 
 
@@ -496,6 +497,8 @@ class Connection(Model):
     inbound_address: IPv4Address
     outbound_address: IPv4Address
     zones: Annotated[dict[ZoneName, Zone], Field(min_length=2)]
+    # What the hosts of one component share, one of them carrying it at a time: an address in each zone named.
+    virtual_addresses: dict[Component, dict[ZoneName, IPv4Address]] = {}
     hosts: Annotated[dict[str, Host], Field(min_length=1)]
     certificates: Certificates
     renewal: Renewal | None = None
@@ -564,6 +567,17 @@ class Connection(Model):
     def host_of(self, component: Component) -> Host:
         """The first host of ``component``; the rules see to it that there is one."""
         return self.hosts_of(component)[0]
+
+    def virtual_address(self, host: Host, zone: str) -> IPv4Address | None:
+        """The address that ``host`` shares with others in ``zone``, if it does."""
+        shared = (self.virtual_addresses.get(component, {}).get(zone) for component in host.components)
+        return next((address for address in shared if address), None)
+
+    @property
+    def load_balancer_address(self) -> IPv4Address:
+        """Where the partner's messages go, inside: the load balancer's own address, or the one that several share."""
+        balancer = self.host_of(Component.LOAD_BALANCER)
+        return self.virtual_address(balancer, balancer.zone) or balancer.address
 
     def gateway(self, zone: str) -> IPv4Address:
         """The firewall's address in ``zone``: the only way out of it."""

@@ -39,3 +39,11 @@ def partial_connection(fields: dict[str, Any], broken: set[str]) -> Connection:
     for name in broken:
         connection.__dict__.pop(name, None)
     return connection
+
+
+def known(connection: Connection | None, field: str, otherwise: str) -> str:
+    """The text of ``field``, or ``otherwise`` where it is wrong or blank."""
+    try:
+        return str(getattr(connection, field)) if connection else otherwise
+    except Unknown:
+        return otherwise

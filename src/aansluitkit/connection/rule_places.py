@@ -1,4 +1,4 @@
-"""Where each flow is let through: the lines of the firewall's file, and the rules of a cloud's security groups.
+"""Where each flow is let through: the lines of each firewall's file, and the rules of a cloud's security groups.
 
 Nothing is told from memory. The role's own template is rendered with what the playbook hands it, and a flow's rules
 are found by the comment that they carry on the host as well; security groups are those that Pulumi makes.
@@ -14,9 +14,9 @@ from typing import Any
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from aansluitkit.connection.firewalls import firewall_of, guarded_hosts
 from aansluitkit.connection.flows import flows_of
-from aansluitkit.connection.model import Component, Connection
-from aansluitkit.connection.views import views
+from aansluitkit.connection.model import Connection, Host
 from aansluitkit.project import ROOT
 
 ROLE = ROOT / "roles/firewall"
@@ -38,9 +38,9 @@ class RulePlace:
         return f"{self.where} {self.chain}" + (f":{self.line}" if self.line else "")
 
 
-def rules_file(connection: Connection) -> str:
-    """The firewall's file as the role writes it."""
-    return render_rules(views(connection)[connection.host_of(Component.FIREWALL).name]["firewall"])
+def rules_file(connection: Connection, host: Host) -> str:
+    """The file of ``host``'s firewall as the role writes it."""
+    return render_rules(firewall_of(connection, host))
 
 
 def render_rules(view: dict[str, Any]) -> str:
@@ -62,20 +62,20 @@ def render_rules(view: dict[str, Any]) -> str:
 def rule_places(connection: Connection) -> dict[str, list[RulePlace]]:
     """Every rule that lets a flow through, by the id of the flow."""
     found: dict[str, list[RulePlace]] = {}
-    for flow, place in (*_of_firewall(connection), *_of_cloud(connection)):
+    for flow, place in (*_of_firewalls(connection), *_of_cloud(connection)):
         found.setdefault(flow, []).append(place)
     return found
 
 
-def _of_firewall(connection: Connection) -> Iterator[tuple[str, RulePlace]]:
-    host = connection.host_of(Component.FIREWALL).name
+def _of_firewalls(connection: Connection) -> Iterator[tuple[str, RulePlace]]:
     flows = {flow.id for flow in flows_of(connection)}
-    chain = ""
-    for number, line in enumerate(rules_file(connection).splitlines(), start=1):
-        if matched := _CHAIN.match(line):
-            chain = matched.group(1)
-        elif (commented := _COMMENT.search(line)) and commented.group(1) in flows:
-            yield commented.group(1), RulePlace(f"{host} {RULES_FILE}", chain, number, line.strip())
+    for host in guarded_hosts(connection):
+        chain = ""
+        for number, line in enumerate(rules_file(connection, host).splitlines(), start=1):
+            if matched := _CHAIN.match(line):
+                chain = matched.group(1)
+            elif (commented := _COMMENT.search(line)) and commented.group(1) in flows:
+                yield commented.group(1), RulePlace(f"{host.name} {RULES_FILE}", chain, number, line.strip())
 
 
 def _of_cloud(connection: Connection) -> Iterator[tuple[str, RulePlace]]:
@@ -87,5 +87,5 @@ def _of_cloud(connection: Connection) -> Iterator[tuple[str, RulePlace]]:
     for found, flows in filters_of(connection).items():
         group = f"security group {connection.name}-{connection.environment}-{found.interface}"
         for flow in sorted(flows):
-            rule = f"{found.direction} {found.protocol} {found.port} {found.remote}"
+            rule = f"{found.direction} {found.service} {found.remote}"
             yield flow, RulePlace(group, found.direction, None, rule)

@@ -33,7 +33,9 @@ EXAMPLE_NAMES = (".example", ".test", ".invalid", ".localhost", ".example.com", 
 WIDEST_RANGE = 16  # bits of prefix
 WIDEST_ZONE = 8
 SHORTEST_RETRYING = timedelta(days=1)
-ONE_OF = (Component.FIREWALL, Component.NAME_SERVER, Component.LOAD_BALANCER, Component.DATABASE)
+ONE_OF = (Component.FIREWALL, Component.NAME_SERVER)
+SOME_OF = (Component.LOAD_BALANCER, Component.ADAPTER)
+SHARING = (Component.LOAD_BALANCER,)  # whose hosts are reached at one address, however many they are
 
 
 def vendor_has_no_production(connection: Connection) -> Iterator[Finding]:
@@ -175,6 +177,56 @@ def no_address_twice(connection: Connection) -> Iterator[Finding]:
                     f"{address} is already taken by {seen[address]}: give each its own address",
                 )
             seen.setdefault(address, f"host '{host.name}'")
+    for component, shared in connection.virtual_addresses.items():
+        for zone, address in shared.items():
+            if address in seen:
+                yield (
+                    f"virtual_addresses.{component}.{zone}",
+                    f"{address} is already taken by {seen[address]}; what several hosts share belongs to none of them: "
+                    "take a free address",
+                )
+            seen.setdefault(address, f"connection_virtual_addresses.{component}")
+
+
+def virtual_addresses_are_needed(connection: Connection) -> Iterator[Finding]:
+    """Hosts of one component share an address when they are several, and only then."""
+    for component, shared in connection.virtual_addresses.items():
+        path = f"virtual_addresses.{component}"
+        hosts = connection.hosts_of(component)
+        if component not in SHARING:
+            known = ", ".join(SHARING)
+            yield path, f"hosts of '{component}' have no address in common; those of {known} may: remove it"
+        elif len(hosts) < 2 or not shared:
+            names = ", ".join(host.name for host in hosts) or "none"
+            yield path, f"is there, but group '{component}' holds {names}: remove it, or name zones and add a host"
+    for component in SHARING:
+        hosts = connection.hosts_of(component)
+        if len(hosts) > 1 and component not in connection.virtual_addresses:
+            names = ", ".join(host.name for host in hosts)
+            yield (
+                "virtual_addresses",
+                f"has none for '{component}', whose hosts {names} must share an address that moves between them: add "
+                f"'{component}: {{{hosts[0].zone}: <free address of zone {hosts[0].zone}>}}', or keep one host",
+            )
+
+
+def virtual_addresses_lie_in_their_zones(connection: Connection) -> Iterator[Finding]:
+    """A shared address moves between hosts in one segment, so all stand in its zone (RFC 5798 section 1.3)."""
+    for component, shared in connection.virtual_addresses.items():
+        for zone, address in shared.items():
+            path = f"virtual_addresses.{component}.{zone}"
+            if zone not in connection.zones:
+                yield path, f"zone '{zone}' is not declared; known are {', '.join(connection.zones)}: correct it"
+                continue
+            network = connection.zones[zone].network
+            if address not in network or address in (network[0], network[-1]):
+                yield path, f"{address} is no host's address in {network} of zone '{zone}': take a free one there"
+            for host in connection.hosts_of(component):
+                if zone not in host.addresses:
+                    yield (
+                        path,
+                        f"host '{host.name}' does not stand in zone '{zone}', so it can't carry {address}: move it",
+                    )
 
 
 def components_are_present(connection: Connection) -> Iterator[Finding]:
@@ -184,8 +236,17 @@ def components_are_present(connection: Connection) -> Iterator[Finding]:
         if len(found) != 1:
             names = ", ".join(host.name for host in found) or "none"
             yield "hosts", f"group '{component}' holds {names}; exactly one host is expected: correct hosts.yml"
-    if not connection.hosts_of(Component.ADAPTER):
-        yield "hosts", "group 'adapter' holds none; at least one host is expected: add it to hosts.yml"
+    databases = connection.hosts_of(Component.DATABASE)
+    if len(databases) not in (1, 2):
+        names = ", ".join(host.name for host in databases) or "none"
+        yield (
+            "hosts",
+            f"group '{Component.DATABASE}' holds {names}; expected is one host, or two of which one is the standby: "
+            "correct hosts.yml",
+        )
+    for component in SOME_OF:
+        if not connection.hosts_of(component):
+            yield "hosts", f"group '{component}' holds none; at least one host is expected: add it to hosts.yml"
 
 
 def own_addresses_are_external(connection: Connection) -> Iterator[Finding]:
@@ -344,6 +405,9 @@ def _addresses(connection: Connection) -> Iterator[tuple[str, IPv4Network]]:
     for host in connection.hosts.values():
         for zone_name, address in host.addresses.items():
             yield f"hosts.{host.name}.addresses.{zone_name}", IPv4Network(address)
+    for component, shared in connection.virtual_addresses.items():
+        for zone_name, address in shared.items():
+            yield f"virtual_addresses.{component}.{zone_name}", IPv4Network(address)
 
 
 def _partner_ranges(connection: Connection) -> Iterator[tuple[str, IPv4Network]]:
@@ -439,6 +503,9 @@ def names_are_unambiguous(connection: Connection) -> Iterator[Finding]:
     for name in connection.hosts:
         if name in connection.zones:
             yield f"hosts.{name}", f"host '{name}' has the name of a zone, so flows can't tell them apart: rename it"
+    for component in SHARING:
+        if component in connection.zones:
+            yield f"zones.{component}", f"'{component}' is what flows call the hosts of that group: rename the zone"
     for name in (PARTNER, AUTHORITIES):
         for kind, taken in (("hosts", connection.hosts), ("zones", connection.zones)):
             if name in taken:
@@ -449,7 +516,7 @@ def _listening(connection: Connection, host: Host) -> Iterator[tuple[str, int]]:
     ports = connection.ports
     inside = [("ebms", ports.ebms), ("rest", ports.rest), ("health", ports.health)]
     of_component: dict[Component, list[tuple[str, int]]] = {
-        Component.LOAD_BALANCER: [("https", HTTPS_PORT)],
+        Component.LOAD_BALANCER: [("https", HTTPS_PORT), ("load_balancer_status", ports.load_balancer_status)],
         Component.NAME_SERVER: [("dns", 53)],
         Component.ADAPTER: inside,
         Component.PARTNER: [("https", HTTPS_PORT), *inside[1:]],
@@ -520,9 +587,9 @@ def extra_flows_once(connection: Connection) -> Iterator[Finding]:
         seen.add(key)
 
 
-def _derived(connection: Connection) -> dict[tuple[str, str, str, int], str]:
+def _derived(connection: Connection) -> dict[tuple[str, str, str, int | None], str]:
     """The flows that follow from the topology, as far as its components are there, with their reasons."""
-    if next(components_are_present(connection), None):
+    if any((*components_are_present(connection), *virtual_addresses_lie_in_their_zones(connection))):
         return {}
     flows = flows_of(connection.model_copy(update={"extra_flows": ()}))
     return {(flow.source, flow.destination, flow.protocol, flow.port): flow.reason for flow in flows}
@@ -584,6 +651,8 @@ RULES: tuple[Rule, ...] = (
     single_homed,
     firewall_stands_in_every_zone,
     no_address_twice,
+    virtual_addresses_are_needed,
+    virtual_addresses_lie_in_their_zones,
     components_are_present,
     management_is_there,
     lab_partner_is_a_host,

@@ -5,16 +5,27 @@ Decisions are made here, out of the model; a playbook hands them to its roles an
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from aansluitkit.certificates.facts import fingerprint, read_leaf
-from aansluitkit.connection.flows import AUTHORITIES, PARTNER, Direction, Flow, direction_of, flows_of, merged, zone_of
+from aansluitkit.connection.firewalls import firewall_of, guarded_hosts
+from aansluitkit.connection.flows import Purpose, flows_of
 from aansluitkit.connection.model import HTTPS_PORT, PARTIES, USES, Component, Connection, Host
 
 CERTIFICATES = "/etc/aansluitkit/certificates"
 CRLS = "/var/lib/aansluitkit-crl/crls.pem"
-DATABASE = "ebms_adapter"  # name of the database, and of its owner
+HIGHEST_PRIORITY = 200  # in VRRP; 255 is of who owns the address (RFC 5798 section 5.2.4)
+DATABASE = "ebms_adapter"  # name of the database, and of the role that the adapters work with
+DATABASE_OWNER = f"{DATABASE}_owner"
+DATABASE_CONNECTIONS = 16  # of one node at most
+# How soon a node notices that the primary is gone, and looks for the other (libpq): seconds, and milliseconds.
+_FOLLOWING = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15000,
+}
 
 
 def views(connection: Connection) -> dict[str, dict[str, Any]]:
@@ -24,7 +35,6 @@ def views(connection: Connection) -> dict[str, dict[str, Any]]:
 
 def _view(connection: Connection, host: Host) -> dict[str, Any]:
     makers = {
-        Component.FIREWALL: ("firewall", _firewall),
         Component.NAME_SERVER: ("dns", _dns),
         Component.LOAD_BALANCER: ("load_balancer", _load_balancer),
         Component.DATABASE: ("database", _database),
@@ -36,6 +46,8 @@ def _view(connection: Connection, host: Host) -> dict[str, Any]:
         for component in host.components
         if component in makers
     }
+    if host in guarded_hosts(connection):
+        parts["firewall"] = firewall_of(connection, host)
     server = connection.host_of(Component.NAME_SERVER)
     outside = Component.PARTNER in host.components
     return {
@@ -44,62 +56,9 @@ def _view(connection: Connection, host: Host) -> dict[str, Any]:
         "domain": connection.domain,
         "certificates_folder": CERTIFICATES,
         "resolver": str(connection.inbound_address if outside else server.address),
+        "keepalived": _keepalived(connection, host),
         **parts,
     }
-
-
-def _firewall(connection: Connection, host: Host) -> dict[str, Any]:
-    inbound, outbound = (
-        connection.carried(address) for address in (connection.inbound_address, connection.outbound_address)
-    )
-    outside = next(
-        name for name, zone in connection.zones.items() if inbound in zone.network and name in host.addresses
-    )
-    return {
-        "addresses": [{"interface": outside, "address": str(address)} for address in (inbound, outbound)],
-        "sets": [
-            {"name": name, "networks": [str(network) for network in networks]}
-            for name, networks in _sets(connection).items()
-        ],
-        "flows": [_rule(connection, host, flow) for flow in flows_of(connection) if _passes(connection, host, flow)],
-    }
-
-
-def _passes(connection: Connection, host: Host, flow: Flow) -> bool:
-    """Whether packets of ``flow`` come to the firewall ``host``: those within a zone never do."""
-    within = zone_of(connection, flow.source_networks[0]) == zone_of(connection, flow.destination_networks[0])
-    return flow.destination == host.name or (flow.source != host.name and not within)
-
-
-def _sets(connection: Connection) -> dict[str, tuple[IPv4Network, ...]]:
-    """The ranges of others, which grow: a firewall keeps them in sets, so that its rules stay as they are."""
-    found = {
-        "partner_outbound": merged(connection.partner.outbound_addresses),
-        "partner_inbound": merged(connection.partner.inbound_addresses),
-        AUTHORITIES: merged(connection.crl_addresses),
-    }
-    return {name: networks for name, networks in found.items() if networks}
-
-
-_REACHED = {PARTNER: "@partner_inbound", AUTHORITIES: f"@{AUTHORITIES}"}
-
-
-def _rule(connection: Connection, host: Host, flow: Flow) -> dict[str, Any]:
-    return {
-        "id": flow.id,
-        "to_firewall": flow.destination == host.name,
-        "from_outside": direction_of(connection, flow) is Direction.INBOUND,
-        "source": "@partner_outbound" if flow.source == PARTNER else str(flow.source_networks[0]),
-        "destination": _REACHED.get(flow.destination, str(flow.destination_networks[0])),
-        "protocol": flow.protocol,
-        "port": flow.port,
-        "published_address": _carried(connection, flow.published_address),
-        "outbound_address": _carried(connection, flow.outbound_address),
-    }
-
-
-def _carried(connection: Connection, address: IPv4Address | None) -> str:
-    return str(connection.carried(address)) if address else ""
 
 
 def _dns(connection: Connection, host: Host) -> dict[str, Any]:
@@ -124,10 +83,36 @@ def _dns(connection: Connection, host: Host) -> dict[str, Any]:
     return {"address": str(host.address), "zones": zones, "recursive_networks": recursive}
 
 
+def _keepalived(connection: Connection, host: Host) -> dict[str, Any]:
+    """What ``host`` shares with others of its component; empty for one that shares nothing."""
+    for component, shared in connection.virtual_addresses.items():
+        if component not in host.components:
+            continue
+        hosts = connection.hosts_of(component)
+        return {
+            "name": component.value,
+            "router_id": list(Component).index(component) + 1,
+            "priority": HIGHEST_PRIORITY - hosts.index(host),
+            "segments": [
+                {
+                    "name": zone,
+                    "address": str(host.addresses[zone]),
+                    "peers": [str(other.addresses[zone]) for other in hosts if other is not host],
+                    "shared_addresses": [str(address)],
+                }
+                for zone, address in shared.items()
+            ],
+        }
+    return {}
+
+
 def _load_balancer(connection: Connection, host: Host) -> dict[str, Any]:
     return {
-        "address": str(host.address),
+        "address": str(connection.load_balancer_address),
         "port": HTTPS_PORT,
+        "status_address": str(host.address),
+        "status_port": connection.ports.load_balancer_status,
+        "status_clients": [str(manager.address) for manager in connection.hosts_of(Component.MANAGEMENT)],
         "server_name": connection.host_name,
         "servers": [
             {
@@ -142,22 +127,43 @@ def _load_balancer(connection: Connection, host: Host) -> dict[str, Any]:
 
 
 def _database(connection: Connection, host: Host) -> dict[str, Any]:
+    hosts = connection.hosts_of(Component.DATABASE)
+    flows = [flow for flow in flows_of(connection) if flow.destination == host.name]
     return {
         "address": str(host.address),
         "port": connection.ports.database,
         "name": DATABASE,
-        "clients": [str(adapter.address) for adapter in connection.hosts_of(Component.ADAPTER)],
+        "owner": DATABASE_OWNER,
+        "clients": [str(flow.source_networks[0][0]) for flow in flows if flow.purpose is Purpose.STORE],
+        "connections": DATABASE_CONNECTIONS * len(connection.hosts_of(Component.ADAPTER)),
+        "peers": [
+            {"host": peer.name, "name": connection.name_of(peer), "address": str(peer.address)}
+            for peer in hosts
+            if peer is not host
+        ],
+        "begins": host is hosts[0],
     }
 
 
+def _database_url(connection: Connection) -> str:
+    """Both hosts of the database: whichever of them takes changes is used, also after a promotion."""
+    hosts = connection.hosts_of(Component.DATABASE)
+    options = [
+        *(("host", f"{connection.name_of(host)}:{connection.ports.database}") for host in hosts),
+        ("target_session_attrs", "read-write"),
+        ("sslmode", "verify-full"),
+        ("sslrootcert", f"{CERTIFICATES}/internal-trust.pem"),
+        *_FOLLOWING.items(),
+    ]
+    return f"postgresql+psycopg://{DATABASE}@/{DATABASE}?" + "&".join(f"{name}={value}" for name, value in options)
+
+
 def _adapter(connection: Connection, host: Host) -> dict[str, Any]:
-    server = connection.name_of(connection.host_of(Component.DATABASE))
-    place = f"{DATABASE}@{server}:{connection.ports.database}/{DATABASE}"
-    checked = f"sslmode=verify-full&sslrootcert={CERTIFICATES}/internal-trust.pem"
     return {
         **_msh(connection, host, "organisation"),
         "domain": connection.host_name,
-        "database": f"postgresql+psycopg://{place}?{checked}",
+        "database": _database_url(connection),
+        "database_owner": DATABASE_OWNER,
         "ebms_port": connection.ports.ebms,
         "path": connection.path,
         "stand_in": {},
@@ -169,6 +175,7 @@ def _partner(connection: Connection, host: Host) -> dict[str, Any]:
         **_msh(connection, host, "partner"),
         "domain": connection.partner.host_name,
         "database": "sqlite:////var/lib/aansluitkit/adapter.db",
+        "database_owner": "",
         "ebms_port": HTTPS_PORT,
         "path": connection.partner.path,
         # It plays the Compliancevoorziening too, and in drills a partner that misbehaves.
@@ -190,6 +197,7 @@ def _msh(connection: Connection, host: Host, party: str) -> dict[str, Any]:
         "address": str(host.address),
         "rest_port": connection.ports.rest,
         "health_port": connection.ports.health,
+        "database_connections": DATABASE_CONNECTIONS,
         "cpa": connection.cpa.id,
         "retired_cpas": list(connection.cpa.retired),
         "parties": [connection.organisation.party_id, connection.partner.party_id],

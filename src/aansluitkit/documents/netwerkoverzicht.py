@@ -17,7 +17,7 @@ from cryptography.x509.oid import NameOID
 
 from aansluitkit.certificates.facts import dns_names, read_leaf, serial_number
 from aansluitkit.connection import Component, Connection, Flow, Host
-from aansluitkit.connection.flows import AUTHORITIES, PARTNER, FlowGroup, Purpose, flow_groups
+from aansluitkit.connection.flows import AUTHORITIES, PARTNER, FlowGroup, Purpose, flow_groups, hosts_at
 from aansluitkit.connection.model import Contact
 from aansluitkit.documents.dutch import AUTHORITY, COMPONENTS, DIRECTIONS, ENVIRONMENTS, NETWORKS, purpose_of
 from aansluitkit.documents.picture import Picture, render_picture
@@ -133,7 +133,7 @@ def _rows(connection: Connection) -> Iterator[Row]:
             seen_as=str(first.outbound_address or ""),
             called=_called(connection, first),
             destinations=_ends(connection, ((flow.destination, flow.destination_networks) for flow in group.flows)),
-            port=f"{group.protocols} {first.port}",
+            port=group.service,
             certificates=_CERTIFICATES.get(first.purpose, "geen"),
             operators=_operators(connection, _names_of(group)),
         )
@@ -163,7 +163,8 @@ def _ends(connection: Connection, found: Iterable[tuple[str, tuple[IPv4Network, 
 def _shown(connection: Connection, name: str) -> str:
     if name == PARTNER:
         return connection.partner.name
-    return name if name == AUTHORITIES or name in connection.hosts else f"zone {name}"
+    hosts = ", ".join(host.name for host in hosts_at(connection, name))
+    return name if name == AUTHORITIES else hosts or f"zone {name}"
 
 
 def _component(connection: Connection, name: str) -> str:
@@ -171,7 +172,8 @@ def _component(connection: Connection, name: str) -> str:
         return COMPONENTS[Component.PARTNER]
     if name == AUTHORITIES:
         return AUTHORITY
-    return _components(connection.hosts[name]) if name in connection.hosts else "elke host"
+    hosts = hosts_at(connection, name)
+    return _components(hosts[0]) if hosts else "elke host"
 
 
 def _components(host: Host) -> str:
@@ -188,7 +190,7 @@ def _operators(connection: Connection, names: Iterable[str]) -> tuple[Operator, 
         return (network, platform, partner)
     found = {network}  # the firewall's
     for name in wanted:
-        components = set(connection.hosts[name].components) if name in connection.hosts else set()
+        components = {component for host in hosts_at(connection, name) for component in host.components}
         if name == PARTNER or Component.PARTNER in components:
             found.add(partner)
         elif (name != AUTHORITIES and not components) or components - OF_THE_NETWORK:
@@ -198,7 +200,11 @@ def _operators(connection: Connection, names: Iterable[str]) -> tuple[Operator, 
 
 def _systems(connection: Connection) -> Iterator[tuple[Host, str, str]]:
     for host in connection.hosts.values():
-        addresses = ", ".join(f"{zone} {address}" for zone, address in host.addresses.items())
+        addresses = ", ".join(
+            f"{zone} {address}"
+            + (f" (gedeeld: {shared})" if (shared := connection.virtual_address(host, zone)) else "")
+            for zone, address in host.addresses.items()
+        )
         yield host, _components(host), addresses
 
 

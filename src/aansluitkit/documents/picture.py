@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from itertools import pairwise
 
 from aansluitkit.connection import Component, Connection, Flow, Host
-from aansluitkit.connection.flows import AUTHORITIES, PARTNER, FlowGroup, flow_groups
+from aansluitkit.connection.flows import AUTHORITIES, PARTNER, FlowGroup, flow_groups, hosts_at
 from aansluitkit.connection.model import EXTERNAL
 from aansluitkit.documents.dutch import AUTHORITY, COMPONENTS, DIRECTIONS, ENVIRONMENTS, NETWORKS, purpose_of
 from aansluitkit.documents.lettering import width_of, wrapped
@@ -155,7 +155,8 @@ class Picture:
             if host.zone == zone and not {Component.FIREWALL, Component.PARTNER} & set(host.components):
                 clusters.setdefault(host.components, []).append(host)
         for components, hosts in clusters.items():
-            yield _cluster_box(components, hosts), tuple(host.name for host in hosts)
+            shared = self._connection.virtual_address(hosts[0], zone)
+            yield _cluster_box(components, hosts, shared), tuple(host.name for host in hosts)
 
     @property
     def bottom_of_panels(self) -> float:
@@ -206,7 +207,7 @@ class Picture:
         room = WORDS - 3 * PAD - 2 * GAP
         ends = [self._told(getattr(flow, side) for flow in group.flows) for side in ("source", "destination")]
         texts = [(line, "name") for line in wrapped(purpose_of(group), NAME, room, bold=True)]
-        texts.append((f"{group.protocols} {group.first.port} · {DIRECTIONS[group.direction]}", "text"))
+        texts.append((f"{group.service} · {DIRECTIONS[group.direction]}", "text"))
         texts += [(line, "text") for line in wrapped(" → ".join(ends), TEXT, room)]
         height = max(LANE_LEAST, LINE * len(texts) + PAD)
         first = (height - LINE * len(texts)) / 2 + TEXT
@@ -217,7 +218,7 @@ class Picture:
 
     def _places(self, names: Iterator[str]) -> tuple[float, ...]:
         """The x of each box where a flow ends that is called one of ``names``: host, zone or partner."""
-        wanted = set(names)
+        wanted = set(self._hosts(names))
         found = []
         for panel in self.panels:
             whole = panel.title.removeprefix("Zone ") in wanted
@@ -228,9 +229,14 @@ class Picture:
                 found.append(panel.x + panel.width / 2)
         return tuple(found)
 
+    def _hosts(self, names: Iterator[str]) -> Iterator[str]:
+        """``names``, with those of its hosts in the place of a component's."""
+        for name in names:
+            yield from [host.name for host in hosts_at(self._connection, name)] or [name]
+
     def _told(self, names: Iterator[str]) -> str:
         """``names`` for people: a box that is meant as a whole by its title and how many hosts it holds."""
-        left = dict.fromkeys(names)
+        left = dict.fromkeys(self._hosts(names))
         told = []
         for panel in self.panels:
             for box, ends in zip(panel.boxes, panel.ends, strict=True):
@@ -311,12 +317,13 @@ def _box(kind: str, title: str, rows: list[tuple[str, str]]) -> Box:
     return Box(kind, 0, 0, width, LINE * (min(len(rows), TALLEST) + 1) + 2 * PAD, tuple(lines))
 
 
-def _cluster_box(components: tuple[Component, ...], hosts: list[Host]) -> Box:
+def _cluster_box(components: tuple[Component, ...], hosts: list[Host], shared: IPv4Address | None) -> Box:
     title = " + ".join(COMPONENTS[component] for component in components)
     if len(hosts) == 1:
         box = _box("host", title, [("", hosts[0].name), ("", str(hosts[0].address))])
         return replace(box, lines=(box.lines[0], replace(box.lines[1], kind="host"), box.lines[2]))
-    return _box("host", f"{title} ({len(hosts)}x)", [(host.name, str(host.address)) for host in hosts])
+    rows = [(host.name, str(host.address)) for host in hosts]
+    return _box("host", f"{title} ({len(hosts)}x)", [*rows, *([("gedeeld", str(shared))] if shared else [])])
 
 
 def _partner_box(connection: Connection) -> Box:

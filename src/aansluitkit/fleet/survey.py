@@ -7,15 +7,16 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from aansluitkit.connection import Connection, examine, find_inventories
-from aansluitkit.connection.inventory import connection_fields
+from aansluitkit.connection import examine, find_inventories
 from aansluitkit.connection.loading import INVENTORY_FILE, load_inventory
-from aansluitkit.connection.partial import Unknown, partial_connection
+from aansluitkit.connection.partial import known
 from aansluitkit.connection.places import Places
 from aansluitkit.errors import InventoryError, Problem
-from aansluitkit.fleet.conflicts import Claim, Holder, claims, conflicts
+from aansluitkit.fleet.beside import holders_beside
+from aansluitkit.fleet.conflicts import Claim, Holder, claims
 from aansluitkit.fleet.new import SHARED
 from aansluitkit.fleet.parallel import ask
+from aansluitkit.fleet.register import open_register
 
 
 class Result(StrEnum):
@@ -36,7 +37,6 @@ class Entry:
     problems: tuple[Problem, ...] = ()
     blanks: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
-    claims: tuple[Claim, ...] = ()
 
     @property
     def result(self) -> Result:
@@ -76,11 +76,15 @@ def survey(inventories: Sequence[Path], tell: Callable[[Entry], None] = lambda e
     The customers that stand beside them hold what they hold, so those count too, though they are not judged.
     """
     entries = []
-    for entry in ask(_enter, inventories):
-        tell(entry)
-        entries.append(entry)
-    others = [holder for held in ask(_holders, _beside(inventories)) for holder in held]
-    return _held_together(entries, others)
+    with open_register() as register:
+        for entry, claimed in ask(_enter, inventories):
+            folder = entry.inventory.resolve().parent
+            register.enter(Holder(claim, entry.inventory, entry.customer, folder) for claim in claimed)
+            tell(entry)
+            entries.append(entry)
+        others = holders_beside(_beside(inventories), register.claimed())
+        register.enter(replace(holder, inventory=seen_from_here(holder.inventory)) for holder in others)
+        return _held_together(entries, register.conflicts())
 
 
 def _beside(inventories: Sequence[Path]) -> list[Path]:
@@ -91,52 +95,27 @@ def _beside(inventories: Sequence[Path]) -> list[Path]:
     return [path for path in found if path not in named and not path.parent.name.startswith(".")]
 
 
-def _holders(inventory: Path) -> tuple[Holder, ...]:
-    """What ``inventory`` claims, as far as it can be read."""
-    try:
-        connection = partial_connection(connection_fields(load_inventory(inventory)), set())
-    except InventoryError:
-        return ()
-    customer = _known(connection, "name", inventory.parent.name)
-    shown, folder = seen_from_here(inventory), inventory.parent.resolve()
-    return tuple(Holder(claim, shown, customer, folder) for claim in claims(connection))
-
-
 def seen_from_here(path: Path) -> Path:
     """The shorter name of ``path`` where it lies below the working folder: names of files stay readable."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path
 
 
-def _enter(inventory: Path) -> Entry:
+def _enter(inventory: Path) -> tuple[Entry, tuple[Claim, ...]]:
     found = examine(inventory)
     folder = inventory.resolve()
-    return Entry(
+    entry = Entry(
         inventory=inventory,
-        customer=_known(found.known, "name", folder.parent.name),
-        environment=_known(found.known, "environment", folder.name),
+        customer=known(found.known, "name", folder.parent.name),
+        environment=known(found.known, "environment", folder.name),
         problems=found.problems,
         blanks=found.blanks,
         warnings=found.warnings,
-        claims=claims(found.known) if found.known else (),
     )
+    return entry, claims(found.known) if found.known else ()
 
 
-def _known(connection: Connection | None, field: str, otherwise: str) -> str:
-    try:
-        return str(getattr(connection, field)) if connection else otherwise
-    except Unknown:
-        return otherwise
-
-
-def _held_together(entries: list[Entry], others: list[Holder]) -> list[Entry]:
-    own = [
-        Holder(claim, entry.inventory, entry.customer, folder)
-        for entry in entries
-        for folder in [entry.inventory.resolve().parent]
-        for claim in entry.claims
-    ]
-    found = conflicts([*own, *others])
+def _held_together(entries: list[Entry], found: dict[Path, list[tuple[str, str]]]) -> list[Entry]:
     return [
         replace(entry, problems=(*entry.problems, *_placed(entry.inventory, found[entry.inventory])))
         if entry.inventory in found

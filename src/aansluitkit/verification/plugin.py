@@ -11,9 +11,11 @@ from collections.abc import Callable, Generator
 
 import pytest
 
-from aansluitkit.connection import Component, Connection, Flow, Host, flows_of
+from aansluitkit.connection import Component, Connection, Flow, flows_of
+from aansluitkit.connection.firewalls import guarded_hosts
 from aansluitkit.errors import KitError
 from aansluitkit.verification.checks import HOPS, Check, Report, Result
+from aansluitkit.verification.firewalls import Firewalls
 from aansluitkit.verification.site import Site, Unproved
 
 
@@ -32,6 +34,11 @@ class Verification:
         """The connection model: what was declared."""
         return self.connection
 
+    @pytest.fixture(scope="session", name="firewalls")
+    def firewalls_fixture(self, site: Site) -> Firewalls:
+        """The firewalls of all hosts."""
+        return Firewalls(site)
+
     @pytest.fixture(scope="session", name="site")
     def site_fixture(self) -> Generator[Site, None, None]:
         """The live hosts."""
@@ -44,7 +51,7 @@ class Verification:
         config.addinivalue_line("markers", "check(path, hop): what the test proves, and where on which path")
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Make one check per adapter node, flow or source of refused traffic, from what is declared."""
+        """Make one check per adapter node, flow, source of refused traffic or firewall, from what is declared."""
         if "adapter" in metafunc.fixturenames:
             nodes = self.connection.hosts_of(Component.ADAPTER)
             metafunc.parametrize("adapter", nodes, ids=[node.name for node in nodes])
@@ -52,16 +59,16 @@ class Verification:
             flows = [flow for flow in flows_of(self.connection) if self._can_try(flow)]
             metafunc.parametrize("flow", flows, ids=str)
         if "source" in metafunc.fixturenames:
-            sources = [host for host in self.connection.hosts.values() if self._is_guest(host)]
+            sources = [host for host in self.connection.hosts.values() if Component.MANAGEMENT not in host.components]
             metafunc.parametrize("source", sources, ids=[host.name for host in sources])
+        if "guarded" in metafunc.fixturenames:
+            hosts = guarded_hosts(self.connection)
+            metafunc.parametrize("guarded", hosts, ids=[host.name for host in hosts])
 
     def _can_try(self, flow: Flow) -> bool:
-        """TCP alone answers, from a host that is ours; management's flows are proved by every check over them."""
+        """TCP and UDP, from a host that is ours; management's flows are proved by every check over them."""
         managers = {host.name for host in self.connection.hosts_of(Component.MANAGEMENT)}
-        return flow.protocol == "tcp" and flow.source in {*self.connection.hosts, "partner"} - managers
-
-    def _is_guest(self, host: Host) -> bool:
-        return not {Component.FIREWALL, Component.MANAGEMENT} & set(host.components)
+        return flow.protocol in ("tcp", "udp") and flow.source in {*self.connection.hosts, "partner"} - managers
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Run in the order of the hops, so that a failure is met before what it hides."""

@@ -32,21 +32,35 @@ def resolve(name, **_):
 
 
 def connect(targets, timeout=2, **_):
-    """Try TCP to each ``[address, port]``: open, refused (a host answered no), filtered (nothing) or unreachable.
+    """Try TCP to each ``[address, port]``: open, refused (a host answered no), filtered (nothing) or unreachable."""
+    return {"outcomes": _attempts(targets, timeout, socket.SOCK_STREAM)}
 
-    All at once, as far as open files allow: what is dropped takes its time, and must not take it one after another.
+
+def query(targets, timeout=2, **_):
+    """Send a question for the DNS root to each UDP ``[address, port]``: open, refused, filtered or unreachable.
+
+    Open means that anything came back; a service that does not answer what it does not know looks filtered.
     """
+    return {"outcomes": _attempts(targets, timeout, socket.SOCK_DGRAM)}
+
+
+_ROOT_SERVERS = bytes.fromhex("0001 0100 0001 0000 0000 0000 00 0002 0001")  # of class IN (RFC 1035)
+
+
+def _attempts(targets, timeout, kind):
+    """All at once, as far as open files allow: what is dropped takes its time, and must not take it one by one."""
     outcomes = {}
     waiting = list(enumerate(targets))[::-1]
     at_once = min(1024, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
+    awaited = selectors.EVENT_WRITE if kind == socket.SOCK_STREAM else selectors.EVENT_READ
     with selectors.DefaultSelector() as selector:
         while waiting or selector.get_map():
             while waiting and len(selector.get_map()) < at_once:
                 number, (address, port) = waiting.pop()
-                attempt = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-                code = attempt.connect_ex((address, port))
+                attempt = socket.socket(_family(address), kind | socket.SOCK_NONBLOCK)
+                code = _begin(attempt, address, port)
                 if code in (0, errno.EINPROGRESS):
-                    selector.register(attempt, selectors.EVENT_WRITE, (number, time.monotonic() + timeout))
+                    selector.register(attempt, awaited, (number, time.monotonic() + timeout))
                 else:  # this host itself has no way there, or says no
                     outcomes[number] = _said(code)
                     attempt.close()
@@ -57,7 +71,35 @@ def connect(targets, timeout=2, **_):
                 code = key.fileobj.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
                 outcomes[key.data[0]] = "filtered" if key in late else _said(code)
                 key.fileobj.close()
-    return {"outcomes": [outcomes[number] for number in range(len(targets))]}
+    return [outcomes[number] for number in range(len(targets))]
+
+
+def _family(address):
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+def _begin(attempt, address, port):
+    """Start what is tried, and return the error number."""
+    code = attempt.connect_ex((address, port))
+    if code == 0 and attempt.type == socket.SOCK_DGRAM:
+        try:
+            attempt.send(_ROOT_SERVERS)
+        except OSError as error:
+            return errno.ETIMEDOUT if error.errno == errno.EPERM else error.errno  # dropped before it left
+    return code
+
+
+def addresses6(**_):
+    """The IPv6 addresses of this host, ``[interface, address]`` each; of its own loopback none."""
+    shown = json.loads(subprocess.run(["ip", "-6", "-json", "address"], capture_output=True, check=True).stdout)
+    return {
+        "addresses": [
+            [link["ifname"], info["local"]]
+            for link in shown
+            if link.get("ifname", "lo") != "lo"
+            for info in link["addr_info"]
+        ]
+    }
 
 
 def _said(code):
@@ -67,7 +109,7 @@ def _said(code):
 
 
 def rules(declared, **_):
-    """What differs between the firewall's rules in force and ``declared``, the text of its file.
+    """What differs between this host's rules in force and ``declared``, the text of its file.
 
     The file is loaded in a network of its own, where it holds for nobody, so that both are told by the same nft.
     """
@@ -78,11 +120,47 @@ def rules(declared, **_):
     load = ["unshare", "--net", "sh", "-e", "-c", f"nft -f -; {listing}"]
     wanted = subprocess.run(load, input=declared, capture_output=True, text=True, check=True).stdout
     found = subprocess.run(["sh", "-c", listing], capture_output=True, text=True, check=False)
-    lines = list(difflib.ndiff(wanted.splitlines(), (found.stdout + found.stderr).splitlines()))
+    lines = list(difflib.ndiff(_in_chains(wanted), _in_chains(found.stdout + found.stderr)))
     return {
-        "missing": [line[2:].strip() for line in lines if line.startswith("- ")],
-        "undeclared": [line[2:].strip() for line in lines if line.startswith("+ ")],
+        "missing": [line[2:] for line in lines if line.startswith("- ")],
+        "undeclared": [line[2:] for line in lines if line.startswith("+ ")] + _translations_elsewhere(),
     }
+
+
+def _translations_elsewhere():
+    """Chains of other tables that translate addresses: they open nothing, but lead what is declared elsewhere."""
+    shown = subprocess.run(["nft", "--json", "list", "chains"], capture_output=True, text=True, check=True).stdout
+    chains = [entry["chain"] for entry in json.loads(shown)["nftables"] if "chain" in entry]
+    return [
+        f"table {chain['family']} {chain['table']}, chain {chain['name']} of type nat"
+        for chain in chains
+        if chain.get("type") == "nat" and chain["table"] != "aansluitkit"
+    ]
+
+
+def _in_chains(listing):
+    """The lines of nft's ``listing``, each after the name of its chain or set, so that a line tells where it stands."""
+    place, lines = "", []
+    for line in listing.splitlines():
+        if begun := re.match(r"\t(?:chain|set) (\S+) \{", line):
+            place = begun[1]
+        lines.append(f"{place}: {line.strip()}" if line.startswith("\t\t") else line.strip())
+    return lines
+
+
+def counters(**_):
+    """New connections that each rule of the firewall here has let in, out or through: ``[chain, comment, packets]``."""
+    shown = subprocess.run(
+        ["nft", "--json", "list", "table", "inet", "aansluitkit"], capture_output=True, text=True, check=True
+    ).stdout
+    rules_ = [entry["rule"] for entry in json.loads(shown)["nftables"] if "rule" in entry]
+    counted = [
+        [rule["chain"], rule["comment"], part["counter"]["packets"]]
+        for rule in rules_
+        for part in rule["expr"]
+        if rule.get("comment") and isinstance(part.get("counter"), dict)
+    ]
+    return {"counted": counted}
 
 
 def peer_seen(address, port, seconds=2, **_):
@@ -193,7 +271,7 @@ def discard(folder, **_):
 def main():
     """Answer the request of the command line."""
     request = json.loads(base64.b64decode(sys.argv[-1]))
-    acts = (resolve, connect, rules, peer_seen, peers, tls, rest, rests, store, discard)
+    acts = (resolve, connect, query, addresses6, rules, counters, peer_seen, peers, tls, rest, rests, store, discard)
     act = {function.__name__: function for function in acts}[request.pop("do")]
     print(json.dumps(act(**request)))
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 import subprocess
+from ipaddress import IPv4Network
 from itertools import product
 from pathlib import Path
 
 import pytest
 
-from aansluitkit.connection import Connection, flows_of
-from aansluitkit.connection.flows import Direction, Purpose, direction_of, flow_groups, zone_of
+from aansluitkit.connection import Component, Connection, flows_of, load_connection
+from aansluitkit.connection.firewalls import guarded_hosts
+from aansluitkit.connection.flows import Direction, Purpose, direction_of, flow_groups, hosts_at, zone_of
 from aansluitkit.connection.rule_places import RULES_FILE, rule_places, rules_file
+from aansluitkit.connection.views import views
+from aansluitkit.project import ROOT
 
 
 @pytest.fixture(params=["lab_connection", "forty_hosts"])
@@ -26,7 +30,7 @@ def test_groups_hold_every_flow_once(any_connection: Connection) -> None:
         flow.id for flow in flows_of(any_connection)
     )
     assert [group.number for group in groups] == list(range(1, len(groups) + 1))
-    assert len(groups) == 11
+    assert len(groups) == 14
 
 
 def test_group_is_every_source_to_every_destination(any_connection: Connection) -> None:
@@ -42,48 +46,84 @@ def test_direction_is_seen_from_the_organisation(lab_connection: Connection) -> 
     assert found["ebms-inbound"] is Direction.INBOUND
     assert found["ebms-outbound-adapter-2"] is Direction.OUTBOUND
     assert found["controller-mijnoverheid-tcp-22"] is Direction.OUTBOUND
-    assert found["lb-adapter-1-tcp-8443"] is Direction.INSIDE
+    assert found["lb-1-adapter-1-tcp-8443"] is Direction.INSIDE
+
+
+def test_messages_go_to_what_load_balancers_share(lab_connection: Connection) -> None:
+    flows = {flow.id: flow for flow in flows_of(lab_connection)}
+    assert flows["ebms-inbound"].destination_networks == (IPv4Network("192.0.2.10/32"),)
+    assert flows["lb-2-adapter-1-tcp-8443"].source_networks == (IPv4Network("192.0.2.12/32"),)
+    assert {"lb-1-lb-2-dmz-vrrp", "lb-2-lb-1-dmz-vrrp"} <= set(flows)
+    told = views(lab_connection)
+    assert {told[name]["load_balancer"]["address"] for name in ("lb-1", "lb-2")} == {"192.0.2.10"}
+    shared = told["lb-2"]["keepalived"]
+    assert shared["priority"] < told["lb-1"]["keepalived"]["priority"]
+    assert shared["segments"][0]["peers"] == ["192.0.2.11"]
+    assert told["adapter-1"]["keepalived"] == {}
+
+
+def test_one_load_balancer_has_its_own_address() -> None:
+    connection = load_connection(ROOT / "inventories/voorbeeldgemeente/production")
+    inbound = next(flow for flow in flows_of(connection) if flow.id == "ebms-inbound")
+    assert (inbound.destination, str(inbound.destination_networks[0])) == ("lb-productie", "10.20.1.10/32")
+    assert Purpose.SHARING not in {flow.purpose for flow in flows_of(connection)}
+    assert views(connection)["lb-productie"]["keepalived"] == {}
 
 
 def test_rule_is_found_where_it_stands(any_connection: Connection) -> None:
-    lines = rules_file(any_connection).splitlines()
+    """Where a flow begins, between the zones and where it ends, as far as the hosts are ours."""
+    files = {host.name: rules_file(any_connection, host).splitlines() for host in guarded_hosts(any_connection)}
     places = rule_places(any_connection)
     for flow in flows_of(any_connection):
         ends = [zone_of(any_connection, side[0]) for side in (flow.source_networks, flow.destination_networks)]
-        if ends[0] == ends[1] and flow.purpose is not Purpose.MANAGEMENT:
-            assert flow.id not in places
-            continue
-        chains = {place.chain for place in places[flow.id]}
-        assert chains & {"forward", "input"}
-        assert ("prerouting" in chains) == (flow.published_address is not None)
-        assert ("postrouting" in chains) == (flow.outbound_address is not None)
+        found = {(place.where.partition(" ")[0], place.chain) for place in places[flow.id]}
+        for name, chain in ((flow.source, "output"), (flow.destination, "input")):
+            meant = {host.name for host in hosts_at(any_connection, name)}
+            assert {host for host, where in found if where == chain} == meant & set(
+                files
+            ) or name in any_connection.zones
+        passes = ends[0] != ends[1] and "fw" not in (flow.source, flow.destination)
+        assert (("fw", "forward") in found) == passes
+        assert (("fw", "prerouting") in found) == (flow.published_address is not None)
+        assert (("fw", "postrouting") in found) == (flow.outbound_address is not None)
         for place in places[flow.id]:
-            assert place.where == f"fw {RULES_FILE}"
-            line = lines[(place.line or 0) - 1]
+            host, _, file = place.where.partition(" ")
+            assert file == RULES_FILE
+            line = files[host][(place.line or 0) - 1]
             assert line.strip() == place.rule
             assert line.endswith(f'comment "{flow.id}"')
-            assert f"{flow.protocol} dport {flow.port} " in line
+            assert (f"{flow.protocol} dport {flow.port} " if flow.port else "ip protocol 112 ") in line
+
+
+def test_every_host_of_ours_is_guarded(any_connection: Connection) -> None:
+    guarded = {host.name for host in guarded_hosts(any_connection)}
+    others = {Component.PARTNER, Component.MANAGEMENT}
+    assert guarded == {host.name for host in any_connection.hosts.values() if not others & {*host.components}}
+    for host in guarded_hosts(any_connection):
+        rules = rules_file(any_connection, host)
+        assert all(f"hook {hook} priority filter; policy drop;" in rules for hook in ("input", "output", "forward"))
 
 
 def test_only_declared_flows_are_let_through(any_connection: Connection) -> None:
-    accepting = [
-        line for line in rules_file(any_connection).splitlines() if re.search(r"ip saddr .*(accept|goto)", line)
-    ]
-    named = [re.findall(r'comment "([^"]+)"', line)[0] for line in accepting]
-    assert len(set(named)) == len(named)
-    assert set(named) <= {flow.id for flow in flows_of(any_connection)}
+    flows = {flow.id for flow in flows_of(any_connection)}
+    for host in guarded_hosts(any_connection):
+        rules = rules_file(any_connection, host).splitlines()
+        accepting = [line for line in rules if re.search(r"ip saddr .*(accept|goto)", line)]
+        named = [re.findall(r'comment "([^"]+)"', line)[0] for line in accepting]
+        assert len(set(named)) == len(named)
+        assert set(named) <= flows
 
 
 def test_who_comes_from_outside_is_limited(lab_connection: Connection) -> None:
     for flow in flows_of(lab_connection):
         for place in rule_places(lab_connection).get(flow.id, []):
-            if place.chain == "forward":
+            if place.where.startswith("fw ") and place.chain in ("input", "forward"):
                 assert ("goto outsiders" in place.rule) == (direction_of(lab_connection, flow) is Direction.INBOUND)
 
 
 def test_nftables_takes_the_rules(any_connection: Connection, tmp_path: Path) -> None:
     file = tmp_path / "rules.nft"
-    file.write_text(rules_file(any_connection))
+    file.write_text("".join(rules_file(any_connection, host) for host in guarded_hosts(any_connection)))
     command = ["unshare", "--net", "nft", "--check", "--file", str(file)]
     if subprocess.run([*command[:2], "true"], capture_output=True, check=False).returncode:
         pytest.skip("no network namespace can be made here, which nft needs")

@@ -61,6 +61,8 @@ def write(folder: Path, environment: str, *without: str) -> Path:
     del shared["connection_extra_flows"]
     for zone in shared["connection_zones"].values():
         zone["network"] = NETWORKS[zone["network"]]
+    for addresses in shared["connection_virtual_addresses"].values():
+        addresses |= {zone: _moved(at) for zone, at in addresses.items()}
     shared |= {
         "connection_name": "voorbeeldstad",
         "connection_example": True,

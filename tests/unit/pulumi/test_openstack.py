@@ -147,11 +147,11 @@ def test_groups_begin_empty(declare: Declare, inventory: Path) -> None:
     assert all(group["deleteDefaultRules"] for group in graph.of("SecGroup").values())
 
 
-def passes(graph: Graph, port: str, direction: str, protocol: str, number: int, remote: str) -> bool:
+def passes(graph: Graph, port: str, direction: str, protocol: str, number: int | None, remote: str) -> bool:
     """Whether a rule of ``port`` lets ``remote`` through."""
     return any(
         (rule["securityGroupId"], rule["direction"], rule["protocol"]) == (f"{port}-id", direction, protocol)
-        and rule["portRangeMin"] <= number <= rule["portRangeMax"]
+        and (rule.get("portRangeMin") == rule.get("portRangeMax") == number)
         and ip_address(remote) in ip_network(rule["remoteIpPrefix"])
         for rule in graph.of("SecGroupRule").values()
     )
@@ -160,19 +160,20 @@ def passes(graph: Graph, port: str, direction: str, protocol: str, number: int, 
 # From, to, protocol, port, and every interface that is passed: which, in which direction, and whom it sees there.
 PATHS = [
     ("tcp", 443, [("fw-external", "ingress", "203.0.113.100"), ("fw-dmz", "egress", "10.20.1.10"),
-                  ("lb-dmz", "ingress", "203.0.113.100")]),
+                  ("lb-1-dmz", "ingress", "203.0.113.100"), ("lb-2-dmz", "ingress", "203.0.113.100")]),
+    ("vrrp", None, [("lb-2-dmz", "egress", "10.20.1.11"), ("lb-1-dmz", "ingress", "10.20.1.12")]),
     ("tcp", 443, [("adapter-2-application", "egress", "203.0.113.100"), ("fw-application", "ingress", "10.20.2.12"),
                   ("fw-external", "egress", "203.0.113.100")]),
     ("tcp", 5432, [("adapter-1-application", "egress", "10.20.2.70"), ("fw-application", "ingress", "10.20.2.11"),
                    ("fw-data", "egress", "10.20.2.70"), ("db-data", "ingress", "10.20.2.11")]),
-    ("udp", 53, [("lb-dmz", "egress", "10.20.1.53"), ("ns-dmz", "ingress", "10.20.1.10")]),
+    ("udp", 53, [("lb-1-dmz", "egress", "10.20.1.53"), ("ns-dmz", "ingress", "10.20.1.11")]),
     ("tcp", 22, [("controller-management", "egress", "10.20.2.129"), ("fw-management", "ingress", "10.20.2.130")]),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("protocol", "port", "path"), PATHS, ids=[f"{path[0][0]}-{port}" for _, port, path in PATHS])
 def test_flows_pass_every_interface_on_their_way(
-    declare: Declare, inventory: Path, protocol: str, port: int, path: list[tuple[str, str, str]]
+    declare: Declare, inventory: Path, protocol: str, port: int | None, path: list[tuple[str, str, str]]
 ) -> None:
     graph = declare(inventory)
     for name, direction, remote in path:
@@ -188,7 +189,7 @@ def test_every_flow_is_a_rule_and_no_rule_is_without_a_flow(declare: Declare, in
     assert set(seen.values()) == {1}, "Neutron refuses the same rule twice"
     for rule in rules.values():
         assert any(
-            (flow.protocol, flow.port) == (rule["protocol"], rule["portRangeMin"]) for flow in flows_of(connection)
+            (flow.protocol, flow.port) == (rule["protocol"], rule.get("portRangeMin")) for flow in flows_of(connection)
         ), rule
 
 
@@ -226,19 +227,26 @@ def test_what_no_flow_names_is_refused(declare: Declare, inventory: Path) -> Non
                 assert (leaves and enters) == declared, f"{source.name} to {destination.name} {protocol} {port}"
 
 
+FORWARDING = ("fw-dmz", "fw-application", "fw-data", "fw-management")
+
+
 def test_the_firewall_may_send_for_others_what_flows_name(declare: Declare, inventory: Path) -> None:
     ports = declare(inventory).of("Port")
     pairs = {name: {pair["ipAddress"] for pair in port.get("allowedAddressPairs", [])} for name, port in ports.items()}
-    assert {name for name, found in pairs.items() if found} == {"fw-dmz", "fw-application", "fw-data", "fw-management"}
+    assert {name for name, found in pairs.items() if found} == {*FORWARDING, "lb-1-dmz", "lb-2-dmz"}
+    assert pairs["lb-1-dmz"] == pairs["lb-2-dmz"] == {"10.20.1.10"}, "whichever of them has it"
     assert pairs["fw-data"] == {"10.20.1.53/32", "10.20.2.11/32", "10.20.2.12/32", "10.20.2.130/32"}
     assert "203.0.113.100/32" in pairs["fw-dmz"], "the partner's own address reaches the load balancer"
 
 
 def test_nodes_of_a_cluster_stand_apart(declare: Declare, inventory: Path) -> None:
     graph = declare(inventory)
-    assert {name: group["policies"] for name, group in graph.of("ServerGroup").items()} == {"adapter": "anti-affinity"}
+    assert {name: group["policies"] for name, group in graph.of("ServerGroup").items()} == {
+        "adapter": "anti-affinity",
+        "load_balancer": "anti-affinity",
+    }
     hints = {name: made.get("schedulerHints") for name, made in graph.of("Instance").items()}
-    assert {name for name, hint in hints.items() if hint} == {"adapter-1", "adapter-2"}
+    assert {name for name, hint in hints.items() if hint} == {"adapter-1", "adapter-2", "lb-1", "lb-2"}
     assert hints["adapter-1"] == hints["adapter-2"] == [{"group": "adapter-id"}]
     zones = {name: made["availabilityZone"] for name, made in graph.of("Instance").items()}
     assert zones["adapter-1"] != zones["adapter-2"]

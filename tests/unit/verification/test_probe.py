@@ -37,9 +37,18 @@ CHANGES = [
     ("nft add rule inet aansluitkit forward udp dport 40000 accept", ["udp dport 40000 accept"], []),
     ("nft add chain inet aansluitkit other '{ type filter hook input priority 10; }'", ["other"], []),
     ("nft add element inet aansluitkit partner_outbound '{ 203.0.113.200 }'", ["203.0.113.200"], ["203.0.113.100"]),
-    (f"nft delete rule inet aansluitkit forward handle $({RULE})", [], ["adapter-1-db-tcp-5432"]),
+    (
+        f"nft delete rule inet aansluitkit forward handle $({RULE})",
+        [],
+        ["forward: ip saddr 198.51.100.11 ", "adapter-1-db-tcp-5432"],
+    ),
     ("nft chain inet aansluitkit forward '{ policy accept; }'", ["policy accept"], ["policy drop"]),
     ("nft delete table inet aansluitkit", ["No such file"], ["adapter-1-db-tcp-5432"]),
+    (
+        "nft add table ip other; nft add chain ip other c '{ type nat hook prerouting priority 0; }'",
+        ["table ip other, chain c of type nat"],
+        [],
+    ),
     # What the rules collect themselves is no difference.
     ("nft add element inet aansluitkit newcomers '{ 203.0.113.9 limit rate over 5/second }'", [], []),
 ]
@@ -49,13 +58,34 @@ CHANGES = [
 def test_rules_that_differ_are_told(
     lab_connection: Connection, tmp_path: Path, change: str, undeclared: list[str], missing: list[str]
 ) -> None:
-    declared = rules_file(lab_connection)
+    declared = rules_file(lab_connection, lab_connection.hosts["fw"])
     (tmp_path / "declared.nft").write_text(declared)
     shell = f"nft -f {tmp_path}/declared.nft; {change or 'true'}"
     answer = ask(shell, {"do": "rules", "declared": declared}, tmp_path)
     for kind, words in (("undeclared", undeclared), ("missing", missing)):
         assert bool(answer[kind]) == bool(words), answer[kind]
         assert all(word in "\n".join(answer[kind]) for word in words), answer[kind]
+
+
+def test_counted_connections_are_told_by_rule(lab_connection: Connection, tmp_path: Path) -> None:
+    (tmp_path / "declared.nft").write_text(rules_file(lab_connection, lab_connection.hosts["db"]))
+    answer = ask(f"nft -f {tmp_path}/declared.nft", {"do": "counters"}, tmp_path)
+    assert ["input", "adapter-1-db-tcp-5432", 0] in answer["counted"]
+    assert ["output", "db-ns-udp-53", 0] in answer["counted"]
+
+
+def test_questions_end_as_they_do(tmp_path: Path) -> None:
+    """Over UDP an answer, an ICMP message and silence differ; so does what never left the host."""
+    targets = [["127.0.0.1", port] for port in (9, 10000, 5353, 11000)]
+    shell = "ip link set lo up; nft add table t; nft add chain t c '{ type filter hook input priority 0; }'; "
+    shell += "nft add rule t c udp dport 10000 drop; nft add chain t o '{ type filter hook output priority 0; }'; "
+    shell += "nft add rule t o udp dport 11000 drop; "
+    server = "import socket; s = socket.socket(type=socket.SOCK_DGRAM); s.bind(('', 5353))\n"
+    server += "while True: s.sendto(*s.recvfrom(99))"
+    shell += f'{sys.executable} -c "{server}" & server=$!; trap "kill $server" EXIT; until ss -lun | grep -q :5353; '
+    shell += "do sleep 0.1; done"
+    answer = ask(shell, {"do": "query", "targets": targets, "timeout": 1}, tmp_path)
+    assert answer["outcomes"] == ["refused", "filtered", "open", "filtered"]
 
 
 def test_connections_end_as_they_do(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def test_unreachable_crl_is_told_and_the_old_one_stays(host):
     before = host.file(CRLS).content_string
     host.check_output("systemctl stop aansluitkit-crl-publisher")
     assert host.run(f"systemctl start {FETCH}").rc != 0
-    assert "http://crl.mijnoverheid.test/g4-tsp.crl can't be fetched: " in journal(host, FETCH)
+    assert "http://crl.mijnoverheid.test/g4-tsp.crl can't be fetched from here: " in journal(host, FETCH)
     assert host.file(CRLS).content_string == before
     host.check_output("systemctl start aansluitkit-crl-publisher")
     host.check_output(f"systemctl start {FETCH}")

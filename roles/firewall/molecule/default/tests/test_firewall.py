@@ -7,7 +7,7 @@ def chain_of(host, chain):
     return host.check_output(f"nft list chain inet aansluitkit {chain}")
 
 
-@pytest.mark.parametrize("chain", ["input", "forward"])
+@pytest.mark.parametrize("chain", ["input", "output", "forward"])
 def test_everything_else_is_dropped(host, chain):
     assert "policy drop" in chain_of(host, chain)
 
@@ -16,6 +16,7 @@ def test_everything_else_is_dropped(host, chain):
     ("chain", "rule"),
     [
         ("input", "ip saddr 198.18.0.1 ip daddr 198.18.0.0/24 tcp dport 22"),
+        ("output", "ip saddr 198.18.0.0/24 ip daddr 192.0.2.53 udp dport 53"),
         ("forward", "ip saddr @partner ip daddr 192.0.2.10 tcp dport 443 ct original ip daddr 198.18.0.251"),
         ("prerouting", "ip saddr @partner ip daddr 198.18.0.251 tcp dport 443 dnat ip to 192.0.2.10"),
         ("postrouting", "ip saddr 198.51.100.11 ip daddr @partner tcp dport 443 snat ip to 198.18.0.252"),
@@ -23,6 +24,15 @@ def test_everything_else_is_dropped(host, chain):
 )
 def test_declared_flow_is_in_force(host, chain, rule):
     assert rule in chain_of(host, chain)
+
+
+def test_nothing_else_is_begun_here(host):
+    def refused():
+        return chain_of(host, "output").splitlines()[-3]
+
+    before = refused()
+    assert host.run("timeout 1 bash -c '</dev/tcp/198.18.0.1/8081'").rc != 0
+    assert refused() != before
 
 
 def test_ranges_are_a_set(host):

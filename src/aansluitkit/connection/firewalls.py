@@ -1,0 +1,127 @@
+"""What each firewall lets through: the flows, seen from every host that they begin at, pass, or end at.
+
+The firewall hosts stand between the zones. Every other host of ours refuses for itself what no flow declares, also
+from its own zone, in and out. The partner's host is not ours, and the manager's is where all this comes from: neither
+gets rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv4Network
+from typing import Any
+
+from aansluitkit.connection.flows import (
+    AUTHORITIES,
+    PARTNER,
+    Direction,
+    Flow,
+    direction_of,
+    flows_of,
+    hosts_at,
+    merged,
+    zone_of,
+)
+from aansluitkit.connection.model import EXTERNAL, Component, Connection, Host
+
+
+def guarded_hosts(connection: Connection) -> list[Host]:
+    """The hosts that have a firewall, the firewall hosts first."""
+    others = {Component.PARTNER, Component.MANAGEMENT}
+    found = [host for host in connection.hosts.values() if not others & {*host.components}]
+    return sorted(found, key=lambda host: Component.FIREWALL not in host.components)
+
+
+def firewall_of(connection: Connection, host: Host) -> dict[str, Any]:
+    """What the role of ``host`` gets: its rules, the sets that they use, and what else a firewall host carries."""
+    flows = list(_rules(connection, host))
+    used = {flow[side] for flow in flows for side in ("source", "destination")}
+    return {
+        "forwarding": Component.FIREWALL in host.components,
+        "addresses": _carried_addresses(connection, host),
+        "sets": [
+            {"name": name, "networks": [str(network) for network in networks]}
+            for name, networks in _sets(connection).items()
+            if f"@{name}" in used
+        ],
+        "flows": flows,
+    }
+
+
+def _rules(connection: Connection, host: Host) -> Iterator[dict[str, Any]]:
+    between = Component.FIREWALL in host.components
+    for flow in flows_of(connection):
+        if begins_at(connection, flow, host):
+            called = {"destination": str(flow.published_address)} if flow.published_address else {}
+            yield {**_rule(flow, "output"), **called}
+        if ends_at(connection, flow, host):
+            yield {**_rule(flow, "input"), "from_outside": between and _from_outside(connection, flow)}
+        if between and _passes(connection, flow, host):
+            yield {
+                **_rule(flow, "forward"),
+                "from_outside": _from_outside(connection, flow),
+                "published_address": _carried(connection, flow.published_address),
+                "outbound_address": _carried(connection, flow.outbound_address),
+            }
+
+
+def begins_at(connection: Connection, flow: Flow, host: Host) -> bool:
+    """Whether ``host`` may begin ``flow``."""
+    return _is_meant(connection, flow.source, flow.source_networks, host)
+
+
+def ends_at(connection: Connection, flow: Flow, host: Host) -> bool:
+    """Whether ``flow`` reaches ``host``."""
+    return _is_meant(connection, flow.destination, flow.destination_networks, host)
+
+
+def _is_meant(connection: Connection, name: str, networks: tuple[IPv4Network, ...], host: Host) -> bool:
+    """A flow names hosts, or a zone and thereby all that stand in it; the firewall is of no zone."""
+    if name not in connection.zones:
+        return host in hosts_at(connection, name)
+    inside = any(address in network for address in host.addresses.values() for network in networks)
+    return inside and Component.FIREWALL not in host.components
+
+
+def _passes(connection: Connection, flow: Flow, host: Host) -> bool:
+    """Whether packets of ``flow`` go through the firewall ``host``: those within a zone never do."""
+    within = zone_of(connection, flow.source_networks[0]) == zone_of(connection, flow.destination_networks[0])
+    return not within and host.name not in (flow.source, flow.destination)
+
+
+def _rule(flow: Flow, chain: str) -> dict[str, Any]:
+    return {
+        "id": flow.id,
+        "chain": chain,
+        "source": "@partner_outbound" if flow.source == PARTNER else str(flow.source_networks[0]),
+        "destination": _REACHED.get(flow.destination, str(flow.destination_networks[0])),
+        "protocol": flow.protocol,
+        **({"port": flow.port} if flow.port else {}),
+    }
+
+
+_REACHED = {PARTNER: "@partner_inbound", AUTHORITIES: f"@{AUTHORITIES}"}
+
+
+def _from_outside(connection: Connection, flow: Flow) -> bool:
+    return direction_of(connection, flow) is Direction.INBOUND
+
+
+def _carried(connection: Connection, address: IPv4Address | None) -> str:
+    return str(connection.carried(address)) if address else ""
+
+
+def _carried_addresses(connection: Connection, host: Host) -> list[dict[str, str]]:
+    if Component.FIREWALL not in host.components:
+        return []
+    own = (connection.inbound_address, connection.outbound_address)
+    return [{"interface": EXTERNAL, "address": _carried(connection, address)} for address in own]
+
+
+def _sets(connection: Connection) -> dict[str, tuple[IPv4Network, ...]]:
+    """The ranges of others, which grow: a firewall keeps them in sets, so that its rules stay as they are."""
+    return {
+        "partner_outbound": merged(connection.partner.outbound_addresses),
+        "partner_inbound": merged(connection.partner.inbound_addresses),
+        AUTHORITIES: merged(connection.crl_addresses),
+    }
