@@ -17,6 +17,7 @@ from pulumi_openstack import Provider, blockstorage, compute, images, networking
 
 from aansluitkit.connection import Component, Connection, Environment, Host
 from aansluitkit.connection.model import EXTERNAL
+from aansluitkit.connection.names import inner_resolvers
 from aansluitkit.connection.place import OpenStack
 from aansluitkit_landscape.cloud_config import cloud_config
 from aansluitkit_landscape.filters import Interface, filters_of, forwarded
@@ -69,7 +70,7 @@ class OpenStackLandscape(pulumi.ComponentResource):
             ip_version=4,
             gateway_ip=str(gateway),
             enable_dhcp=False,
-            dns_nameservers=[str(self._connection.host_of(Component.NAME_SERVER).address)],
+            dns_nameservers=[str(address) for address in inner_resolvers(self._connection)],
             opts=self._stays,
         )
         return _Zone(network, subnet)

@@ -31,7 +31,7 @@ class Problem:
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}" if self.line else self.file
-        return f"{place}: {printable(self.variable)}: {self.message}"
+        return printable(f"{place}: {self.variable}: {self.message}")
 
 
 class InventoryError(KitError):

@@ -6,17 +6,19 @@ The tests build on each other, in the order of this file.
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from balance import under_load
 
 from aansluitkit.connection import load_connection
+from aansluitkit.drill.balance import Streams, drilled, under_load
+from aansluitkit.drill.ground import Ground
 from aansluitkit.lab import container, network
 from aansluitkit.lab.podman import VOLATILE, containers
 from aansluitkit.lab.renewal import VARIABLES
@@ -66,7 +68,7 @@ def test_lab_is_proved(lab: str) -> None:
 def test_second_run_changes_nothing() -> None:
     again = kit("lab", "up", INVENTORY)
     assert again.returncode == 0
-    assert "22 unchanged" in again.stdout
+    assert re.search(r"s\] \d+ unchanged", again.stdout)
     assert "0 tasks changed something" in again.stdout
 
 
@@ -92,6 +94,13 @@ def verify(only: str) -> dict[str, Any]:
     return {check["id"]: check for check in report["checks"] if check["result"] == "failed"}
 
 
+def without_record(view: str, zone: str, name: str) -> str:
+    """A command that takes ``name`` out of ``zone`` as a person would: with a new serial number, and no cache left."""
+    file = f"/var/lib/bind/aansluitkit-{view}-{zone}.zone"
+    raised = f"serial=$(sed -n 's/.* SOA .*( \\([0-9]*\\) .*/\\1/p' {file})"
+    return f'{raised} && sed -i "/^{name}[.]/d; s/( $serial /( $((serial + 1)) /" {file} && rndc reload && rndc flush'
+
+
 CUTS = [
     (
         "fw",
@@ -103,7 +112,7 @@ CUTS = [
     ),
     (
         "ns",
-        "sed -i '/^ebms.voorbeeldstad/d' /etc/bind/aansluitkit-voorbeeldstad.test.records && rndc reload && rndc flush",
+        without_record("external", "voorbeeldstad.test", "ebms"),
         "test_inbound",
         "inbound.endpoint_resolves",
         ("name server ns", "ebms.voorbeeldstad.test resolves to nothing"),
@@ -135,6 +144,54 @@ def mend(message: str) -> None:
     advice = message[message.index("ansible-playbook") :].partition(";")[0].partition(", or")[0]
     mended = subprocess.run(advice.split(), cwd=ROOT, capture_output=True, text=True, check=False)
     assert mended.returncode == 0, mended.stdout[-3000:]
+
+
+ASKED = "test_names or endpoint_resolves or partner_resolves"
+PARTNER_SOUGHT = {"outbound.partner_resolves.adapter-1", "outbound.partner_resolves.adapter-2"}
+RECORDS: list[tuple[str, str, str, set[str]]] = [
+    ("internal", "voorbeeldstad.test", "db.voorbeeldstad.test", set()),
+    ("internal", "2.0.192.in-addr.arpa", "53.2.0.192.in-addr.arpa", set()),
+    ("internal", "mijnoverheid.test", "ebms.mijnoverheid.test", PARTNER_SOUGHT),
+    ("external", "mijnoverheid.test", "crl.mijnoverheid.test", set()),
+    ("external", "voorbeeldstad.test", "ebms.voorbeeldstad.test", {"inbound.endpoint_resolves"}),
+]
+
+
+def test_record_that_is_gone_fails_its_own_checks_alone() -> None:
+    """One of each kind, one after another; each check names the record and the server that lacks it."""
+    known: set[str] = set()
+    advice = ""
+    for view, zone, name, others in RECORDS:
+        on("ns", without_record(view, zone, name.partition(".")[0]))
+        failed = verify(ASKED)
+        own = f"names.record_is_given.{view}-{name}"
+        assert set(failed) - known == {own, *others}
+        assert f"record {name} is missing" in failed[own]["message"]
+        assert all("name server ns" in check["message"] for check in failed.values())
+        known |= set(failed)
+        advice = failed[own]["message"]
+    mend(advice)
+    assert verify(ASKED) == {}
+
+
+def test_name_server_that_is_silent_is_named() -> None:
+    on("ns", "systemctl stop named")
+    failed = verify(ASKED)
+    hosts = {*load_connection(ROOT / INVENTORY).hosts} - {"controller"}
+    silent = {f"names.resolver_answers.{host}" for host in hosts}
+    assert set(failed) == {*silent, *PARTNER_SOUGHT, "inbound.endpoint_resolves"}
+    assert "gives db nothing" in failed["names.resolver_answers.db"]["message"]
+    on("ns", "systemctl start named")
+    assert verify(ASKED) == {}
+
+
+def test_way_that_leads_elsewhere_is_named() -> None:
+    on("adapter-1", "ip route add 203.0.113.100 via 198.51.100.20")
+    failed = verify("way_out")
+    assert set(failed) == {"outbound.way_out_is_the_firewall.adapter-1"}
+    assert "via 198.51.100.20" in failed["outbound.way_out_is_the_firewall.adapter-1"]["message"]
+    on("adapter-1", "ip route delete 203.0.113.100")
+    assert verify("way_out") == {}
 
 
 @pytest.mark.parametrize("host", ["fw", "db"])
@@ -280,7 +337,7 @@ def test_rotation_goes_unnoticed(generation: str) -> None:
     before = {host: shown(host) for host in ("adapter-1", "adapter-2", "mijnoverheid")}
     former = load_connection(ROOT / INVENTORY).cpa.id
 
-    def work(switch: Callable[[str], None]) -> None:
+    def work(streams: Streams) -> None:
         renewal("order", generation)
         rotate("current")  # it is declared, and not begun
         assert cpas("adapter-1") == cpas("mijnoverheid") == [former]
@@ -290,15 +347,15 @@ def test_rotation_goes_unnoticed(generation: str) -> None:
         rotate("use", "adapter")
         rotate("trust", "adapter")  # back, and forth again
         rotate("use", "adapter")
-        switch(following())
+        streams.switch(following())
         rotate("use", "partner")
         renewal("adopt", generation)
         rotate("current")
 
-    with closing(Site(load_connection(ROOT / INVENTORY), INVENTORY)) as site:
-        balances = under_load(site, 20, work)
-    print(balances)
-    assert all(balance.whole and balance.pings for balance in balances.values()), balances
+    with under_load(load_connection(ROOT / INVENTORY), 20, pings=True) as streams:
+        work(streams)
+    print(streams.balances)
+    assert all(balance.unnoticed and balance.pings for balance in streams.balances.values()), streams.balances
     for host, certificate in before.items():
         assert shown(host) != certificate
         assert ("rsassaPss" in shown(host)) is (generation == "g4")
@@ -316,7 +373,7 @@ def following() -> str:
 def test_partner_alone_renews_unnoticed() -> None:
     before = {host: shown(host) for host in ("adapter-1", "mijnoverheid")}
 
-    def work(switch: Callable[[str], None]) -> None:
+    def work(streams: Streams) -> None:
         renewal("order", "g1", "--party", "partner")
         rotate("trust")
         assert verify("next_") == {}
@@ -324,14 +381,14 @@ def test_partner_alone_renews_unnoticed() -> None:
         rotate("current", "adapter")  # back, and forth again
         rotate("trust", "adapter")
         rotate("use", "partner")
-        switch(following())
+        streams.switch(following())
         renewal("adopt", "g1")
         rotate("current")
 
-    with closing(Site(load_connection(ROOT / INVENTORY), INVENTORY)) as site:
-        balances = under_load(site, 20, work)
-    print(balances)
-    assert all(balance.whole and balance.pings for balance in balances.values()), balances
+    with under_load(load_connection(ROOT / INVENTORY), 20, pings=True) as streams:
+        work(streams)
+    print(streams.balances)
+    assert all(balance.unnoticed and balance.pings for balance in streams.balances.values()), streams.balances
     assert shown("adapter-1") == before["adapter-1"]
     assert shown("mijnoverheid") != before["mijnoverheid"]
     assert verify("") == {}
@@ -365,13 +422,25 @@ def test_promotion_loses_and_doubles_nothing() -> None:
         assert "Promote the standby" in taken_over.stdout, taken_over.stdout[-3000:]
         assert on(primary, "aansluitkit-database-state").endswith("primary\n")
 
-    with closing(Site(load_connection(ROOT / INVENTORY), INVENTORY)) as site:
-        balances = under_load(site, 10, lambda _: work())
-    print(balances)
-    assert all(balance.balanced for balance in balances.values()), balances
-    again = kit("up", INVENTORY)
-    assert again.returncode == 0, again.stdout + again.stderr
+    connection = load_connection(ROOT / INVENTORY)
+    with closing(Site(connection, INVENTORY)) as site:
+        ground = Ground(Path(INVENTORY), drilled(connection), site)
+        with ground.agreement(), under_load(ground.connection, 10) as streams:  # retries are seconds apart, not hours
+            work()
+    print(streams.balances)
+    assert all(balance.whole for balance in streams.balances.values()), streams.balances
+    again = kit("lab", "up", INVENTORY)
+    assert again.returncode == 0, again.stdout[-3000:] + again.stderr
     assert databases() == before
+
+
+def test_drills_lose_and_double_nothing() -> None:
+    names = ("adapter_node_killed", "adapters_killed", "database_restarted")
+    held = kit("drill", INVENTORY, *names, "--rate", "3", "--json", "-")
+    assert held.returncode == 0, held.stdout[-3000:] + held.stderr[-3000:]
+    report = json.loads(held.stdout)
+    assert (report["failed"], report["passed"]) == (0, len(names))
+    assert {(drill["lost"], drill["doubled"]) for drill in report["drills"]} == {(0, 0)}
 
 
 def test_bad_inventory_changes_nothing(tmp_path: Path) -> None:

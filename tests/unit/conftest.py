@@ -70,6 +70,12 @@ def forty_hosts(tmp_path_factory: pytest.TempPathFactory) -> Connection:
     return connection
 
 
+@pytest.fixture(params=["lab_connection", "forty_hosts"])
+def any_connection(request: pytest.FixtureRequest) -> Connection:
+    found: Connection = request.getfixturevalue(request.param)
+    return found
+
+
 @pytest.fixture(scope="session")
 def pki_g4(lab_connection: Connection, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pki") / "g4"

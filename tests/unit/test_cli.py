@@ -26,6 +26,7 @@ COMMANDS = (
     "cpa",
     "package",
     "flows",
+    "records",
     "certificate",
     "expiry",
     "plan",
@@ -35,6 +36,7 @@ COMMANDS = (
     "verify",
     "ping",
     "compliance",
+    "drill",
     "lab up",
     "lab down",
 )

@@ -70,13 +70,17 @@ def addresses_beside(connection: Connection, source: Host) -> dict[str, str]:
     """Addresses of the other hosts in the zones of ``source``: between them stand their own firewalls alone."""
     others = [host for host in connection.hosts.values() if Component.FIREWALL not in host.components]
     found = {str(host.address): host.name for host in others if host is not source and host.zone in source.addresses}
-    return found | {str(address): name for name, zone, address in shared(connection) if zone in source.addresses}
+    return found | {
+        str(address): component.value
+        for component, zone, address in shared(connection)
+        if zone in source.addresses and component not in source.components
+    }
 
 
-def shared(connection: Connection) -> list[tuple[str, str, IPv4Address]]:
+def shared(connection: Connection) -> list[tuple[Component, str, IPv4Address]]:
     """The addresses that several hosts share: what these are together, the zone, and the address."""
     return [
-        (component.value, zone, address)
+        (component, zone, address)
         for component, addresses in connection.virtual_addresses.items()
         for zone, address in addresses.items()
     ]
@@ -86,7 +90,7 @@ def addresses_beyond(connection: Connection, source: Host) -> dict[str, str]:
     """Addresses that ``source`` reaches through a firewall host, its own included, each with whose it is."""
     hosts = [host for host in connection.hosts.values() if host is not source]
     found = {str(address): host.name for host in hosts for address in host.addresses.values()}
-    found |= {str(address): name for name, _, address in shared(connection)}
+    found |= {str(address): of.value for of, _, address in shared(connection) if of not in source.components}
     if Component.FIREWALL not in source.components:
         found |= {
             str(connection.inbound_address): "the inbound address",

@@ -16,6 +16,7 @@ from aansluitkit.ebms.cpa import PartyId
 from aansluitkit.ebms.message import PING, SOAP_ACTION, build, fault_reason, request
 from aansluitkit.ebms.mime import CONTENT_TYPE
 from aansluitkit.verification.firewalls import Firewalls
+from aansluitkit.verification.names import mended, shown
 from aansluitkit.verification.site import Site, unproved
 
 PATH = "inbound"
@@ -26,11 +27,11 @@ def test_endpoint_resolves(site: Site, connection: Connection, partner: Host) ->
     """The partner's resolver gives the inbound address for the endpoint's name."""
     answer = site.probe(partner, "resolve", name=connection.host_name)
     if answer["addresses"] != [str(connection.inbound_address)]:
-        server = connection.host_of(Component.NAME_SERVER)
         unproved(
-            f"name server {server.name}: {connection.host_name} resolves to {answer['addresses'] or 'nothing'} for the "
-            f"partner, {connection.inbound_address} was declared (connection_inbound_address)",
-            site.redeploy(connection.host_of(Component.NAME_SERVER).name),
+            f"{shown(site, str(connection.inbound_address))}: {connection.host_name} resolves to "
+            f"{answer['addresses'] or 'nothing'} for the partner, "
+            f"{connection.inbound_address} was declared (connection_inbound_address)",
+            mended(site),
             connection.contacts.network_operator,
         )
 

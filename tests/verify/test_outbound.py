@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 
 from aansluitkit.connection import Component, Connection, Host
+from aansluitkit.connection.flows import merged
+from aansluitkit.connection.names import resolvers_of
 from aansluitkit.connection.views import CERTIFICATES, CRLS
 from aansluitkit.verification.firewalls import Firewalls
+from aansluitkit.verification.names import mended, shown
 from aansluitkit.verification.site import Site, unproved
 
 PATH = "outbound"
@@ -31,11 +34,11 @@ def test_partner_resolves(site: Site, connection: Connection, adapter: Host) -> 
     known = connection.partner.inbound_addresses
     found = [ip_address(address) for address in answer["addresses"]]
     if not found or not all(any(address in network for network in known) for address in found):
-        server = connection.host_of(Component.NAME_SERVER).name
+        servers = " and ".join(shown(site, str(server)) for server in resolvers_of(connection, adapter))
         unproved(
-            f"name server {server}: {connection.partner.host_name} resolves to {answer['addresses'] or 'nothing'} for "
+            f"{servers}: {connection.partner.host_name} resolves to {answer['addresses'] or 'nothing'} for "
             f"{adapter.name}, {', '.join(map(str, known))} was declared (connection_partner.inbound_addresses)",
-            site.redeploy(server),
+            mended(site),
             connection.contacts.network_operator,
         )
 
@@ -50,6 +53,27 @@ def test_way_out_is_the_firewall(site: Site, connection: Connection, adapter: Ho
             f"{adapter.name}: the route to {connection.partner.name} is '{found[0] if found else 'none'}', not via the "
             f"firewall, {gateway}",
             "set the default route of the host",
+            connection.contacts.network_operator,
+        )
+
+
+@pytest.mark.check(PATH, "route")
+def test_diginetwerk_is_sought_there_alone(site: Site, connection: Connection) -> None:
+    """The firewall's way to Diginetwerk leads over its router, and nothing else does; where that is the network."""
+    there = connection.diginetwerk
+    if there is None:
+        return
+    firewall = connection.host_of(Component.FIREWALL)
+    shown = site.run(firewall, "ip -4 route show").stdout.split("\n")
+    found = {line.split()[0] for line in shown if f" via {there.router} " in f"{line} "}
+    wanted = {str(network).removesuffix("/32") for network in merged(there.ranges)}
+    differing = [f"{network} is missing" for network in sorted(wanted - found)]
+    differing += [f"{network} leads there as well" for network in sorted(found - wanted)]
+    if differing:
+        unproved(
+            f"firewall {firewall.name}: of its routes over {there.router} (connection_diginetwerk.router) "
+            f"{', '.join(differing)}",
+            f"{site.redeploy(firewall.name)}, or take out by hand what leads there as well",
             connection.contacts.network_operator,
         )
 

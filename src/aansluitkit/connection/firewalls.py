@@ -39,6 +39,7 @@ def firewall_of(connection: Connection, host: Host) -> dict[str, Any]:
     return {
         "forwarding": Component.FIREWALL in host.components,
         "addresses": _carried_addresses(connection, host),
+        "routes": _routes(connection, host),
         "sets": [
             {"name": name, "networks": [str(network) for network in networks]}
             for name, networks in _sets(connection).items()
@@ -116,6 +117,15 @@ def _carried_addresses(connection: Connection, host: Host) -> list[dict[str, str
         return []
     own = (connection.inbound_address, connection.outbound_address)
     return [{"interface": EXTERNAL, "address": _carried(connection, address)} for address in own]
+
+
+def _routes(connection: Connection, host: Host) -> list[dict[str, str]]:
+    """The way to Diginetwerk, which is that to its ranges alone: a default route would seek the internet there."""
+    there = connection.diginetwerk
+    if Component.FIREWALL not in host.components or there is None:
+        return []
+    networks = [str(network).removesuffix("/32") for network in merged(there.ranges)]
+    return [{"network": network, "router": str(there.router), "interface": EXTERNAL} for network in networks]
 
 
 def _sets(connection: Connection) -> dict[str, tuple[IPv4Network, ...]]:

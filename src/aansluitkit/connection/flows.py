@@ -13,10 +13,11 @@ from ipaddress import IPv4Address, IPv4Network, collapse_addresses
 from itertools import permutations
 from typing import Literal
 
-from aansluitkit.connection.model import EXTERNAL, HTTP_PORT, HTTPS_PORT, Component, Connection, Host, Model
+from aansluitkit.connection.model import EXTERNAL, HTTP_PORT, HTTPS_PORT, Component, Connection, DnsWay, Host, Model
 
 PARTNER = "partner"  # what a flow calls the other side, wherever it is
 AUTHORITIES = "pkioverheid"  # and those who publish the CRLs of both parties' certificates
+NAME_SERVERS = "nameservers"  # and name servers that are not ours
 SSH_PORT = 22
 DNS_PORT = 53
 Protocol = Literal["tcp", "udp", "vrrp"]
@@ -157,18 +158,60 @@ def _metrics(connection: Connection) -> Iterator[Flow]:
 
 
 def _names(connection: Connection) -> Iterator[Flow]:
-    server = connection.host_of(Component.NAME_SERVER)
+    yield from _names_of_others(connection)
+    if connection.dns.way is DnsWay.LIST:
+        return
+    primary, *secondaries = connection.hosts_of(Component.NAME_SERVER)
     protocols: tuple[Protocol, ...] = ("udp", "tcp")
     for host in connection.hosts.values():
-        if host is server or Component.MANAGEMENT in host.components:
+        if Component.MANAGEMENT in host.components:
             continue
-        for protocol in protocols:
-            address = host.addresses.get(server.zone, host.address)
-            flow = _flow(host, server, DNS_PORT, Purpose.NAMES, protocol)
-            update: dict[str, object] = {"source_networks": _networks(address)}
-            if Component.PARTNER in host.components:
-                update["published_address"] = connection.inbound_address
-            yield flow.model_copy(update=update)
+        outside = Component.PARTNER in host.components
+        for server in [primary] if outside else [primary, *secondaries]:
+            for protocol in protocols if host is not server else ():
+                address = host.addresses.get(server.zone, host.address)
+                flow = _flow(host, server, DNS_PORT, Purpose.NAMES, protocol)
+                update: dict[str, object] = {"source_networks": _networks(address)}
+                if outside:
+                    update["published_address"] = connection.inbound_address
+                yield flow.model_copy(update=update)
+
+
+def _names_of_others(connection: Connection) -> Iterator[Flow]:
+    """To name servers that are not ours: by our own, or by every host where there are none of our own."""
+    outer = {Component.MANAGEMENT, Component.PARTNER}
+    asking = connection.hosts_of(Component.NAME_SERVER)
+    if connection.dns.way is DnsWay.LIST:
+        asking = [host for host in connection.hosts.values() if not outer & {*host.components}]
+    protocols: tuple[Protocol, ...] = ("udp", "tcp")
+    for server in foreign_name_servers(connection):
+        away = zone_of(connection, IPv4Network(server)) == EXTERNAL
+        for host in asking:
+            for protocol in protocols:
+                yield Flow(
+                    id=f"{host.name}-{server}-{protocol}-{DNS_PORT}",
+                    source=host.name,
+                    source_networks=_networks(_seen_by(connection, host, server)),
+                    destination=NAME_SERVERS,
+                    destination_networks=_networks(server),
+                    protocol=protocol,
+                    port=DNS_PORT,
+                    purpose=Purpose.NAMES,
+                    reason=REASONS[Purpose.NAMES],
+                    outbound_address=connection.outbound_address if away else None,
+                )
+
+
+def _seen_by(connection: Connection, host: Host, server: IPv4Address) -> IPv4Address:
+    """The address with which ``host`` asks ``server``: a firewall stands in every zone."""
+    return host.addresses.get(zone_of(connection, IPv4Network(server)), host.address)
+
+
+def foreign_name_servers(connection: Connection) -> tuple[IPv4Address, ...]:
+    """The name servers of others that anybody here asks, each once."""
+    diginetwerk = connection.diginetwerk.resolvers if connection.diginetwerk else ()
+    asked = connection.dns.resolvers if connection.dns.way is DnsWay.LIST else connection.dns.forwarders + diginetwerk
+    return tuple(dict.fromkeys(asked))
 
 
 def hosts_at(connection: Connection, name: str) -> list[Host]:

@@ -25,6 +25,7 @@ from aansluitkit.connection.loading import INVENTORY_FILE, PREFIX, SECRET_PREFIX
 from aansluitkit.connection.model import Component, Connection, Environment
 from aansluitkit.connection.partial import Unknown, partial_connection
 from aansluitkit.connection.places import Places
+from aansluitkit.connection.role_rules import role_variables_are_known
 from aansluitkit.errors import InventoryError, Problem
 
 # What to do about the kinds of error that pydantic names for programmers.
@@ -107,6 +108,7 @@ class _Judgement:
         self.warnings: list[Problem] = []
         fields = connection_fields(inventory)
         self._judge_inventory(inventory_rules.RULES)
+        self._judge_role_variables()
         self.blanks = [self._blank(path, value) for path, value in self._blank_paths(fields)]
         self.whole, self.connection = self._validated(fields)
 
@@ -132,6 +134,10 @@ class _Judgement:
     def _judge_inventory(self, rules: Iterable[Callable[[Inventory], inventory_rules.Found]]) -> None:
         for rule in rules:
             self.problems += [self.places.problem(path, text, rule.__name__) for path, text in rule(self.inventory)]
+
+    def _judge_role_variables(self) -> None:
+        rule = role_variables_are_known
+        self.problems += [self.places.of_variable(name, text, rule.__name__) for name, text in rule(self.inventory)]
 
     def _blank_paths(self, fields: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         yield from blank_paths({name: value for name, value in fields.items() if name != "hosts"}, "")

@@ -13,6 +13,7 @@ from aansluitkit.connection.yamlfile import Vaulted
 
 HOST_ADDRESSES = "connection_addresses"
 HOST_VARIABLES = frozenset({HOST_ADDRESSES})  # what a host says of itself; all else belongs to the connection
+TRANSFER_SECRET = "secret_dns_transfer"  # noqa: S105 - the name of the variable
 BLANK = "TODO"
 NEAR = 0.65  # likeness from which a name is taken for a slip of the pen
 _LOOKUP = re.compile(r"\b(?:lookup|query|q)\s*\(\s*['\"]([A-Za-z0-9_.]+)")
@@ -120,6 +121,18 @@ def _name_is_protected(inventory: Inventory, name: str, within: tuple[str, ...])
     return all(_is_protected(inventory, value, (*within, name)) for value in values)
 
 
+def name_servers_share_a_secret(inventory: Inventory) -> Found:
+    """A secondary takes its zones from the primary with transfers that are signed (TSIG, RFC 8945)."""
+    servers = [host for host, groups in inventory.groups.items() if Component.NAME_SERVER in groups]
+    known = {name for _, name, _ in inventory.raw(SECRET_PREFIX)}
+    if len(servers) > 1 and TRANSFER_SECRET not in known and not inventory.encrypted_files():
+        yield (
+            TRANSFER_SECRET,
+            f"is not set; name servers {' and '.join(servers)} sign what they exchange with it (RFC 8945): put a "
+            "random word of at least 32 characters there (ansible-vault encrypt_string)",
+        )
+
+
 def vaulted_connection_variables(inventory: Inventory) -> Found:
     """The model is read without password, so only ``secret_`` variables are encrypted."""
     for _, name, value in inventory.raw(PREFIX):
@@ -164,6 +177,7 @@ RULES = (
     hosts_have_one_source,
     host_variables_are_known,
     groups_are_components,
+    name_servers_share_a_secret,
     vaulted_connection_variables,
 )
 

@@ -90,8 +90,9 @@ def _variables_in(group: Any) -> Iterator[dict[str, Any]]:
     """Every mapping of variables in a part of hosts.yml."""
     for content in group.values():
         if isinstance(content, dict):
-            yield from filter(None, (content.get("vars"), *(content.get("hosts") or {}).values()))
-            yield from _variables_in(content.get("children") or {})
+            hosts, children = content.get("hosts"), content.get("children")  # a single name without variables is a text
+            yield from filter(None, (content.get("vars"), *(hosts.values() if isinstance(hosts, dict) else ())))
+            yield from _variables_in(children if isinstance(children, dict) else {})
 
 
 def load_inventory(folder: Path) -> Inventory:

@@ -480,6 +480,36 @@ class Ports(Model):
     database: Port = 5432
 
 
+class DnsWay(StrEnum):
+    """How the connection's names come to be known: by name servers of our own, or by a list that others enter."""
+
+    ROLE = "role"
+    LIST = "list"
+
+
+class Dns(Model):
+    """Who is asked for names.
+
+    ``forwarders`` are asked by our own name servers for names of others. With way ``list`` there are none of our own,
+    and all hosts ask ``resolvers``.
+    """
+
+    way: DnsWay = DnsWay.ROLE
+    forwarders: tuple[IPv4Address, ...] = ()
+    resolvers: tuple[IPv4Address, ...] = ()
+
+
+class Diginetwerk(Model):
+    """The private network of the Dutch government, as its operator delivers it; nothing else is sent there.
+
+    ``router`` is the way to ``ranges``, and ``resolvers`` know the partner's name as it is there.
+    """
+
+    ranges: Annotated[tuple[Range, ...], Field(min_length=1)]
+    router: IPv4Address
+    resolvers: Annotated[tuple[IPv4Address, ...], Field(min_length=1)]
+
+
 class Connection(Model):
     """One connection in one environment."""
 
@@ -510,6 +540,8 @@ class Connection(Model):
     sender_id: Word | None = None
     cpa: CpaParameters
     ports: Ports = Ports()
+    dns: Dns = Dns()
+    diginetwerk: Diginetwerk | None = None
     extra_flows: tuple[ExtraFlow, ...] = ()
     openstack: OpenStack | None = None
 

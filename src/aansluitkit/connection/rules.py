@@ -7,13 +7,14 @@ from datetime import timedelta
 from ipaddress import IPv4Network
 from itertools import combinations
 
-from aansluitkit.connection.flows import AUTHORITIES, PARTNER, SSH_PORT, flows_of
+from aansluitkit.connection.flows import AUTHORITIES, NAME_SERVERS, PARTNER, SSH_PORT, flows_of
 from aansluitkit.connection.identifiers import TEST_PREFIX, check_hrn, doubt_oin
 from aansluitkit.connection.model import (
     EXTERNAL,
     HTTPS_PORT,
     Component,
     Connection,
+    DnsWay,
     Environment,
     Host,
     Kind,
@@ -33,7 +34,8 @@ EXAMPLE_NAMES = (".example", ".test", ".invalid", ".localhost", ".example.com", 
 WIDEST_RANGE = 16  # bits of prefix
 WIDEST_ZONE = 8
 SHORTEST_RETRYING = timedelta(days=1)
-ONE_OF = (Component.FIREWALL, Component.NAME_SERVER)
+ONE_OF = (Component.FIREWALL,)
+MOST_NAME_SERVERS = 2  # primary and secondary
 SOME_OF = (Component.LOAD_BALANCER, Component.ADAPTER)
 SHARING = (Component.LOAD_BALANCER,)  # whose hosts are reached at one address, however many they are
 
@@ -249,6 +251,62 @@ def components_are_present(connection: Connection) -> Iterator[Finding]:
             yield "hosts", f"group '{component}' holds none; at least one host is expected: add it to hosts.yml"
 
 
+def name_servers_fit_the_way(connection: Connection) -> Iterator[Finding]:
+    """Names are given by our own name servers, or by those of others, who then get a list."""
+    servers, dns = connection.hosts_of(Component.NAME_SERVER), connection.dns
+    names = ", ".join(host.name for host in servers) or "none"
+    if dns.way is DnsWay.ROLE and not 1 <= len(servers) <= MOST_NAME_SERVERS:
+        yield (
+            "hosts",
+            f"group 'name_server' holds {names}; a primary and at most one secondary are expected: correct hosts.yml, "
+            "or set connection_dns.way to 'list' where others have the name servers",
+        )
+    if dns.way is DnsWay.LIST and servers:
+        yield (
+            "dns.way",
+            f"is 'list', but group 'name_server' holds {names}: write 'role', or take them out",
+        )
+    if dns.way is DnsWay.LIST and not dns.resolvers:
+        yield "dns.resolvers", "is not set; with way 'list' the hosts ask name servers of others: write their addresses"
+    for field, way in (("resolvers", DnsWay.LIST), ("forwarders", DnsWay.ROLE)):
+        if getattr(dns, field) and dns.way is not way:
+            yield f"dns.{field}", f"belongs to way '{way}', and connection_dns.way is '{dns.way}': take out either"
+
+
+def diginetwerk_is_known(connection: Connection) -> Iterator[Finding]:
+    """Over Diginetwerk both parties meet on addresses that its operator gave out (seed 3.3.3)."""
+    known = connection.diginetwerk
+    if known is None:
+        return  # others lead the way there, such as a cloud's router
+    if connection.network is not Network.DIGINETWERK:
+        yield "diginetwerk", f"is declared, but connection_network is '{connection.network}': correct either"
+        return
+    for index, network in enumerate(known.ranges):
+        if network.prefixlen < WIDEST_ZONE:
+            yield (
+                f"diginetwerk.ranges.{index}",
+                f"{network} is {network.num_addresses} addresses, so the internet would be sought there: write the "
+                f"ranges of Diginetwerk, none wider than /{WIDEST_ZONE}",
+            )
+    own = [("inbound_address", connection.inbound_address), ("outbound_address", connection.outbound_address)]
+    named = [(path, IPv4Network(address)) for path, address in own]
+    named += [(f"diginetwerk.resolvers.{index}", IPv4Network(each)) for index, each in enumerate(known.resolvers)]
+    for path, network in (*named, *_partner_ranges(connection)):
+        if not any(network.subnet_of(each) for each in known.ranges):
+            shown = network.network_address if network.prefixlen == 32 else network
+            yield (
+                path,
+                f"{shown} lies in none of connection_diginetwerk.ranges, so no way leads there: write the address on "
+                "Diginetwerk, or add its range",
+            )
+    zone = connection.zones.get(EXTERNAL)
+    if zone and known.router not in zone.network:
+        yield (
+            "diginetwerk.router",
+            f"{known.router} lies outside {zone.network} of zone 'external': take its address there",
+        )
+
+
 def own_addresses_are_external(connection: Connection) -> Iterator[Finding]:
     """The partner sees the inbound and outbound address, so the firewall carries them in the external zone."""
     if connection.openstack:
@@ -385,6 +443,23 @@ def party_id_is_an_oin(connection: Connection) -> Iterator[Finding]:
         )
 
 
+def own_zone_holds_own_names(connection: Connection) -> Iterator[Finding]:
+    """Our name servers answer for all below our domain: a name that others manage would not exist there."""
+    partner, domain = connection.partner.host_name, connection.domain
+    if f".{partner}".endswith(f".{domain}"):
+        yield (
+            "partner.endpoint",
+            f"'{partner}' lies in '{domain}', the zone of our own name servers, which would hide it: name our "
+            "endpoint's host within a domain that is the connection's alone, such as ebms.mijnoverheid.organisatie.nl",
+        )
+    for host in connection.hosts.values():
+        if connection.name_of(host) == connection.host_name:
+            yield (
+                f"hosts.{host.name}",
+                f"'{connection.host_name}' is the endpoint's name, whose address is another: rename the host",
+            )
+
+
 def endpoint_has_a_domain(connection: Connection) -> Iterator[Finding]:
     """The kit's name server answers for the domain of the endpoint, so that is one of our own."""
     if "." not in connection.domain:
@@ -431,7 +506,7 @@ def no_documentation_addresses(connection: Connection) -> Iterator[Finding]:
     if connection.environment is Environment.LAB or connection.example:
         return
     for path, network in _addresses(connection):
-        if any(network.overlaps(documentation) for documentation in DOCUMENTATION):
+        if any(network.subnet_of(documentation) for documentation in DOCUMENTATION):
             shown = network.network_address if network.prefixlen == 32 else network
             yield path, f"{shown} is of a range for documentation (RFC 5737), which no network has: write the real one"
 
@@ -506,7 +581,7 @@ def names_are_unambiguous(connection: Connection) -> Iterator[Finding]:
     for component in SHARING:
         if component in connection.zones:
             yield f"zones.{component}", f"'{component}' is what flows call the hosts of that group: rename the zone"
-    for name in (PARTNER, AUTHORITIES):
+    for name in (PARTNER, AUTHORITIES, NAME_SERVERS):
         for kind, taken in (("hosts", connection.hosts), ("zones", connection.zones)):
             if name in taken:
                 yield f"{kind}.{name}", f"'{name}' is what flows call others outside, at their addresses: rename it"
@@ -589,7 +664,8 @@ def extra_flows_once(connection: Connection) -> Iterator[Finding]:
 
 def _derived(connection: Connection) -> dict[tuple[str, str, str, int | None], str]:
     """The flows that follow from the topology, as far as its components are there, with their reasons."""
-    if any((*components_are_present(connection), *virtual_addresses_lie_in_their_zones(connection))):
+    needed = (components_are_present, name_servers_fit_the_way, virtual_addresses_lie_in_their_zones)
+    if any(finding for rule in needed for finding in rule(connection)):
         return {}
     flows = flows_of(connection.model_copy(update={"extra_flows": ()}))
     return {(flow.source, flow.destination, flow.protocol, flow.port): flow.reason for flow in flows}
@@ -654,11 +730,14 @@ RULES: tuple[Rule, ...] = (
     virtual_addresses_are_needed,
     virtual_addresses_lie_in_their_zones,
     components_are_present,
+    name_servers_fit_the_way,
+    diginetwerk_is_known,
     management_is_there,
     lab_partner_is_a_host,
     own_addresses_are_external,
     endpoint_names_differ,
     endpoint_has_a_domain,
+    own_zone_holds_own_names,
     partner_listens_on_443,
     addresses_are_unicast,
     addresses_fit_network,

@@ -10,7 +10,8 @@ from typing import Any
 from aansluitkit.certificates.facts import fingerprint, read_leaf
 from aansluitkit.connection.firewalls import firewall_of, guarded_hosts
 from aansluitkit.connection.flows import Purpose, flows_of
-from aansluitkit.connection.model import HTTPS_PORT, PARTIES, USES, Component, Connection, Host
+from aansluitkit.connection.model import EXTERNAL, HTTPS_PORT, PARTIES, USES, Component, Connection, Host
+from aansluitkit.connection.names import DnsZone, View, resolvers_of, zones_of
 
 CERTIFICATES = "/etc/aansluitkit/certificates"
 CRLS = "/var/lib/aansluitkit-crl/crls.pem"
@@ -48,39 +49,41 @@ def _view(connection: Connection, host: Host) -> dict[str, Any]:
     }
     if host in guarded_hosts(connection):
         parts["firewall"] = firewall_of(connection, host)
-    server = connection.host_of(Component.NAME_SERVER)
-    outside = Component.PARTNER in host.components
     return {
         "name": connection.name,
         "environment": connection.environment.value,
         "domain": connection.domain,
         "certificates_folder": CERTIFICATES,
-        "resolver": str(connection.inbound_address if outside else server.address),
+        "resolvers": [str(address) for address in resolvers_of(connection, host)],
         "keepalived": _keepalived(connection, host),
         **parts,
     }
 
 
 def _dns(connection: Connection, host: Host) -> dict[str, Any]:
-    domain = connection.domain
-    inside = [entry for entry in connection.hosts.values() if Component.PARTNER not in entry.components]
-    own = [{"name": connection.host_name, "address": str(connection.inbound_address)}]
-    own += [{"name": connection.name_of(entry), "address": str(entry.address)} for entry in inside]
-    zones = [{"name": domain, "server": connection.name_of(host), "records": own}]
-    if connection.hosts_of(Component.PARTNER):
-        partner = connection.partner
-        zones.append(
-            {
-                "name": partner.host_name.partition(".")[2],
-                "server": connection.name_of(host),
-                "records": [
-                    {"name": name, "address": str(partner.address)}
-                    for name in (partner.host_name, connection.crl_host_name)
-                ],
-            }
-        )
-    recursive = sorted({str(connection.zones[entry.zone].network) for entry in inside})
-    return {"address": str(host.address), "zones": zones, "recursive_networks": recursive}
+    servers = connection.hosts_of(Component.NAME_SERVER)
+    primary = servers[0]
+    inside = {str(zone.network) for name, zone in connection.zones.items() if name != EXTERNAL}
+    there = [str(server) for server in connection.diginetwerk.resolvers] if connection.diginetwerk else []
+    return {
+        "address": str(host.address),
+        "forwarders": [str(server) for server in connection.dns.forwarders],
+        "forwarded": [{"name": connection.partner.host_name, "servers": there}] if there else [],
+        "zones": [_zone(connection, zone) for zone in zones_of(connection)],
+        "inside_networks": sorted(inside),
+        "primary": "" if host is primary else str(primary.address),
+        "secondaries": [str(server.address) for server in servers[1:]] if host is primary else [],
+    }
+
+
+def _zone(connection: Connection, zone: DnsZone) -> dict[str, Any]:
+    servers = connection.hosts_of(Component.NAME_SERVER)
+    known = servers if zone.view is View.INTERNAL else servers[:1]
+    return {
+        **zone.model_dump(mode="json"),
+        "servers": [connection.name_of(server) for server in known],
+        "contact": f"hostmaster.{connection.domain}",
+    }
 
 
 def _keepalived(connection: Connection, host: Host) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from aansluitkit.connection import Component, Environment
 from aansluitkit.connection.flows import Direction, FlowGroup, Purpose
 from aansluitkit.connection.model import Network
+from aansluitkit.connection.names import View
 
 COMPONENTS = {
     Component.FIREWALL: "Firewall",
@@ -23,7 +24,12 @@ ENVIRONMENTS = {
     Environment.PRODUCTION: "Productie",
 }
 AUTHORITY = "Uitgever van certificaten"
+NAME_SERVER = "Nameserver van een ander"
 NETWORKS = {Network.INTERNET: "Internet", Network.DIGINETWERK: "Diginetwerk"}
+VIEWS = {
+    View.INTERNAL: "Binnen: voor de nameservers die de eigen hosts bevragen, en voor niemand anders",
+    View.EXTERNAL: "Buiten: voor de nameservers die de andere partij bereikt",
+}
 DIRECTIONS = {
     Direction.INBOUND: "inkomend",
     Direction.OUTBOUND: "uitgaand",

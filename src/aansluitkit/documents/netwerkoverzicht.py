@@ -17,15 +17,24 @@ from cryptography.x509.oid import NameOID
 
 from aansluitkit.certificates.facts import dns_names, read_leaf, serial_number
 from aansluitkit.connection import Component, Connection, Flow, Host
-from aansluitkit.connection.flows import AUTHORITIES, PARTNER, FlowGroup, Purpose, flow_groups, hosts_at
+from aansluitkit.connection.flows import AUTHORITIES, NAME_SERVERS, PARTNER, FlowGroup, Purpose, flow_groups, hosts_at
 from aansluitkit.connection.model import Contact
-from aansluitkit.documents.dutch import AUTHORITY, COMPONENTS, DIRECTIONS, ENVIRONMENTS, NETWORKS, purpose_of
+from aansluitkit.documents.dutch import (
+    AUTHORITY,
+    COMPONENTS,
+    DIRECTIONS,
+    ENVIRONMENTS,
+    NAME_SERVER,
+    NETWORKS,
+    purpose_of,
+)
 from aansluitkit.documents.picture import Picture, render_picture
 from aansluitkit.documents.rendering import render
 from aansluitkit.errors import KitError
 
 PAGE = (400.0, 272.0)  # mm, of A3 on its side within its margins
 OWN, THEIRS, INTERNAL = "C1", "C2", "C3"
+OTHERS = {AUTHORITIES: AUTHORITY, NAME_SERVERS: NAME_SERVER}  # outside, and neither ours nor the partner's
 OF_THE_NETWORK = {Component.FIREWALL, Component.NAME_SERVER, Component.LOAD_BALANCER}
 _SHOWN_AS = {NameOID.SERIAL_NUMBER: "serialNumber"}
 _CERTIFICATES = {
@@ -164,14 +173,14 @@ def _shown(connection: Connection, name: str) -> str:
     if name == PARTNER:
         return connection.partner.name
     hosts = ", ".join(host.name for host in hosts_at(connection, name))
-    return name if name == AUTHORITIES else hosts or f"zone {name}"
+    return name if name in OTHERS else hosts or f"zone {name}"
 
 
 def _component(connection: Connection, name: str) -> str:
     if name == PARTNER:
         return COMPONENTS[Component.PARTNER]
-    if name == AUTHORITIES:
-        return AUTHORITY
+    if name in OTHERS:
+        return OTHERS[name]
     hosts = hosts_at(connection, name)
     return _components(hosts[0]) if hosts else "elke host"
 
@@ -193,7 +202,7 @@ def _operators(connection: Connection, names: Iterable[str]) -> tuple[Operator, 
         components = {component for host in hosts_at(connection, name) for component in host.components}
         if name == PARTNER or Component.PARTNER in components:
             found.add(partner)
-        elif (name != AUTHORITIES and not components) or components - OF_THE_NETWORK:
+        elif (name not in OTHERS and not components) or components - OF_THE_NETWORK:
             found.add(platform)
     return tuple(operator for operator in (network, platform, partner) if operator in found)
 

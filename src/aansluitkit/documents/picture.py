@@ -15,9 +15,25 @@ from ipaddress import IPv4Address, IPv4Network
 from itertools import pairwise
 
 from aansluitkit.connection import Component, Connection, Flow, Host
-from aansluitkit.connection.flows import AUTHORITIES, PARTNER, FlowGroup, flow_groups, hosts_at
+from aansluitkit.connection.flows import (
+    AUTHORITIES,
+    NAME_SERVERS,
+    PARTNER,
+    FlowGroup,
+    flow_groups,
+    foreign_name_servers,
+    hosts_at,
+)
 from aansluitkit.connection.model import EXTERNAL
-from aansluitkit.documents.dutch import AUTHORITY, COMPONENTS, DIRECTIONS, ENVIRONMENTS, NETWORKS, purpose_of
+from aansluitkit.documents.dutch import (
+    AUTHORITY,
+    COMPONENTS,
+    DIRECTIONS,
+    ENVIRONMENTS,
+    NAME_SERVER,
+    NETWORKS,
+    purpose_of,
+)
 from aansluitkit.documents.lettering import width_of, wrapped
 from aansluitkit.documents.rendering import render
 
@@ -135,6 +151,9 @@ class Picture:
         outside = [(_partner_box(connection), (PARTNER, *self._partners))]
         if connection.crl_addresses:
             outside.append((_box("partner", AUTHORITY, _ranges(connection.crl_addresses, "CRL's op")), (AUTHORITIES,)))
+        asked = tuple(IPv4Network(server) for server in foreign_name_servers(connection))
+        if asked:
+            outside.append((_box("partner", NAME_SERVER, _ranges(asked, "bereikt op")), (NAME_SERVERS,)))
         plans = [(f"Buiten: {network}", "de andere partij", outside)]
         plans += [(f"Zone {name}", str(connection.zones[name].network), list(self._boxes(name))) for name in zones]
         panels = []

@@ -25,7 +25,7 @@ from lxml.builder import ElementMaker
 from aansluitkit.ebms.cpa import EncryptionTerms
 from aansluitkit.ebms.errors import MalformedError, SecurityFailure
 from aansluitkit.ebms.message import content_uri
-from aansluitkit.ebms.mime import Payload
+from aansluitkit.ebms.mime import DEFAULT_LIMITS, Payload
 from aansluitkit.ebms.xml import DS, NAMESPACES, XENC, XENC11, parse_large, required
 from aansluitkit.errors import KitError
 
@@ -149,7 +149,10 @@ def _decrypted(payload: Payload, private: rsa.RSAPrivateKey, allowed: list[str])
         raise SecurityFailure(
             location, "the payload can not be decrypted: it is for another key, or was changed"
         ) from error
-    return replace(payload, content=opened, content_type=data.get("MimeType", "application/octet-stream"))
+    kind = data.get("MimeType", "application/octet-stream")
+    if len(kind) > DEFAULT_LIMITS.word or not kind.isprintable():
+        raise SecurityFailure(location, "the MimeType of the payload is no media type")
+    return replace(payload, content=opened, content_type=kind)
 
 
 def _opened(content: bytes, key: bytes, length: int) -> bytes:

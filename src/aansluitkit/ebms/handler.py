@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from aansluitkit.digikoppeling import OIN_TYPE
+from aansluitkit.digikoppeling import oin_in
 from aansluitkit.ebms.certificates import oin_of
 from aansluitkit.ebms.cpa import Cpa, Party, Terms
 from aansluitkit.ebms.errors import ErrorCode, ErrorListError, MalformedError
@@ -142,9 +142,7 @@ class Handler:
 
     def _judge(self, header: Header, certificate: bytes | None) -> tuple[Cpa, Party, Party]:
         """The agreement and the two parties, when the sender is who it says it is."""
-        for name, value in (("CPAId", header.cpa_id), ("MessageId", header.message_id)):
-            if len(value) > _MAXIMUM_LENGTH:
-                raise Refusal(f"{name} has more than {_MAXIMUM_LENGTH} characters")
+        _check_kept(header)
         cpa = self._store.agreement(header.cpa_id)
         if cpa is None:
             raise Refusal(f"CPA {header.cpa_id} not found")
@@ -159,7 +157,7 @@ class Handler:
 
     def _identify(self, header: Header, certificate: bytes | None, cpa: Cpa, sender: Party) -> None:
         oin = oin_of(certificate) if certificate else None
-        oins = [identification.value for identification in sender.ids if identification.type == OIN_TYPE]
+        oins = list(filter(None, (oin_in(identification.type, identification.value) for identification in sender.ids)))
         if oins and oin not in oins:
             raise Refusal(
                 f"the OIN in the client certificate, {oin or 'none'}, is not the one that CPA {cpa.id} names for the "
@@ -257,6 +255,22 @@ def _check_soap_action(found: str | None) -> None:
     """Section B.2.2 demands it, quotes included."""
     if found != SOAP_ACTION:
         raise Refusal(f"SOAPAction is {found}, not {SOAP_ACTION}")
+
+
+def _check_kept(header: Header) -> None:
+    """What is kept of a stranger's header has an end, and is one line."""
+    kept = {
+        "CPAId": header.cpa_id,
+        "MessageId": header.message_id,
+        "ConversationId": header.conversation_id,
+        "RefToMessageId": header.ref_to_message_id or "",
+        "From/Role": header.sender_role or "",
+        "To/Role": header.receiver_role or "",
+        "Service/@type": header.service_type,
+    }
+    for name, value in kept.items():
+        if len(value) > _MAXIMUM_LENGTH or not value.isprintable():
+            raise Refusal(f"{name} has more than {_MAXIMUM_LENGTH} characters, or some that are not printable")
 
 
 def _check_dates(cpa: Cpa) -> None:

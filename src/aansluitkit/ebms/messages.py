@@ -200,12 +200,18 @@ class Messages:
                 connection.execute(delete(DELIVERY).where(DELIVERY.c.message_id == message_id))
             return ended > 0
 
-    def claim(self, node: str, number: int, lease: timedelta) -> list[Task]:
-        """Up to ``number`` tasks that are due, for ``node`` alone as long as ``lease`` lasts."""
+    def claim(self, node: str, number: int, lease: timedelta, largest: int | None = None) -> list[Task]:
+        """Up to ``number`` tasks that are due, for ``node`` alone as long as ``lease`` lasts.
+
+        With ``largest`` only those whose body has no more bytes.
+        """
         now = datetime.now(UTC)
+        wanted = [DELIVERY.c.next_at <= now]
+        if largest is not None:
+            wanted.append(func.length(DELIVERY.c.body) <= largest)
         due = (
             select(DELIVERY.c.message_id)
-            .where(DELIVERY.c.next_at <= now)
+            .where(*wanted)
             .order_by(DELIVERY.c.next_at)
             .limit(number)
             .with_for_update(skip_locked=True)
@@ -236,6 +242,19 @@ class Messages:
         freed = update(DELIVERY).where(DELIVERY.c.owner == node).values(owner=None, next_at=datetime.now(UTC))
         with self._database.writing() as connection:
             return connection.execute(freed).rowcount
+
+    def hasten(self, margin: timedelta) -> int:
+        """Make due what waits for longer than its interval and ``margin``, and tell how many that were.
+
+        The clock that set the moment was ahead: a node's that is right by now, or another node's.
+        """
+        now, hastened = datetime.now(UTC), 0
+        with self._database.writing() as connection:
+            for interval in connection.scalars(select(DELIVERY.c.interval_seconds).distinct()).all():
+                late = DELIVERY.c.next_at > now + timedelta(seconds=interval) + margin
+                due = update(DELIVERY).where(DELIVERY.c.interval_seconds == interval, late)
+                hastened += connection.execute(due.values(owner=None, next_at=now)).rowcount
+        return hastened
 
     def queue(self) -> Queue:
         """What is still to be sent."""

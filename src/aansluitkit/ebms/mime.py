@@ -40,10 +40,14 @@ class Payload:
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds of what is taken from a stranger: bytes of the body and of a part's head, and the number of payloads."""
+    """Bounds of what is taken from a stranger.
+
+    Bytes of the body and of a part's head, characters of a payload's id, type and name, and the number of payloads.
+    """
 
     body: int = 64 * 1024 * 1024
     head: int = 8 * 1024
+    word: int = 255
     payloads: int = 100
 
 
@@ -186,12 +190,11 @@ def _payload(headers: Mapping[str, str], content: bytes) -> Payload:
     identity = headers.get("content-id", "").strip().removeprefix("<").removesuffix(">")
     if not identity:
         raise MalformedError("a payload of the multipart message has no Content-ID")
-    return Payload(
-        content_id=identity,
-        content_type=headers.get("content-type", "text/plain"),
-        content=_decoded(headers, content),
-        name=_name(headers),
-    )
+    kind, name = headers.get("content-type", "text/plain"), _name(headers)
+    for what, value in (("Content-ID", identity), ("Content-Type", kind), ("file name", name or "")):
+        if len(value) > DEFAULT_LIMITS.word or "\0" in value:
+            raise MalformedError(f"the {what} of a payload has more than {DEFAULT_LIMITS.word} characters, or a NUL")
+    return Payload(content_id=identity, content_type=kind, content=_decoded(headers, content), name=name)
 
 
 def _name(headers: Mapping[str, str]) -> str | None:

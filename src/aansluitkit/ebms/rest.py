@@ -1,7 +1,7 @@
 """REST ``/service/rest/v19``, as the reference adapter has it.
 
 A ping that fails is answered by 500 and the text ``hop: what happened``. Where the reference answers bad JSON with 500
-and an empty page, here it is 400 and a text that names the field.
+and an empty page, here it is 400 and a text that names the field. While there is no database it is 503: try again.
 """
 
 from __future__ import annotations
@@ -9,20 +9,25 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
+import logging
 from typing import Any
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 from pydantic import TypeAdapter
+from sqlalchemy.exc import SQLAlchemyError
 
 from aansluitkit.ebms import bodies
-from aansluitkit.ebms.errors import HopError
+from aansluitkit.ebms.errors import HopError, short
 from aansluitkit.ebms.openapi import TEXT, Route, describe
 from aansluitkit.ebms.resources import Agreements, StandIn, Traffic
 from aansluitkit.errors import KitError
 
 BASE = "/service/rest/v19"
+_RETRY_SECONDS = 5
 _JSON_OVERHEAD = 1024 * 1024  # on top of a message's payloads in base64
+
+log = logging.getLogger(__name__)
 
 
 def rest_application(routes: list[Route], user: str, password: str, maximum_body_bytes: int) -> web.Application:
@@ -100,6 +105,10 @@ async def _told(request: web.Request, handler: Handler) -> web.StreamResponse:
         return web.Response(status=500, text=f"{error.hop}: {error}")
     except KitError as error:
         return web.Response(status=500, text=str(error))
+    except SQLAlchemyError as error:
+        log.warning("could not do %s %s: %s", request.method, request.path, short(error))
+        text = "the adapter's database does not do what it is asked: try again, the log tells why"
+        return web.Response(status=503, text=text, headers={"Retry-After": str(_RETRY_SECONDS)})
 
 
 def _authenticated(user: str, password: str) -> Middleware:

@@ -16,7 +16,7 @@ from aiohttp import web
 from sqlalchemy.exc import SQLAlchemyError
 
 from aansluitkit.ebms.asking import Asking
-from aansluitkit.ebms.certificates import Untrusted, passed_certificate
+from aansluitkit.ebms.certificates import Untrusted, passed_certificate, read_certificate
 from aansluitkit.ebms.client import Client
 from aansluitkit.ebms.database import CONNECTIONS
 from aansluitkit.ebms.delivery import Delivery
@@ -51,6 +51,7 @@ _SHUTDOWN_SECONDS = 10
 _FORGET_SECONDS = 3600
 _FORGET_NUMBER = 500  # messages at once
 _WATCH_SECONDS = 5.0
+_READ_SECONDS = 60  # for one message of a partner's
 _STUCK_SECONDS = 30  # without the worker having looked for work
 
 
@@ -203,7 +204,12 @@ class Server:
         return application
 
     async def _receive(self, request: web.Request) -> web.Response:
-        body = await request.read()
+        try:
+            async with asyncio.timeout(_READ_SECONDS):
+                body = await request.read()
+        except TimeoutError:
+            log.warning("refused a request: %s sends no whole message within %s s", request.remote, _READ_SECONDS)
+            return web.Response(status=408, headers={"Connection": "close"})
         try:
             answer = await self._answer(request, body)
         except Dropped:
@@ -232,13 +238,16 @@ class Server:
         return replace(answer, body=self._stage.bend(answer.body)) if self._stage else answer
 
     def _certificate(self, request: web.Request) -> bytes:
-        """The client's certificate, in DER; it may have been revoked since it was accepted by TLS."""
+        """The client's certificate, in DER; it may have expired or been revoked since it was accepted by TLS."""
         offload = self._settings.ebms.offload
         if offload:
             found = passed_certificate(request.headers.get(offload.header), request.remote, offload.addresses)
         else:
             found = request.get_extra_info("ssl_object").getpeercert(binary_form=True)
         objection = self._material.keys.objection(found)
+        certificate = read_certificate(found)
+        if certificate.not_valid_after_utc <= datetime.now(UTC):
+            objection = f"it has expired on {certificate.not_valid_after_utc}"
         if objection:
             raise Untrusted(f"the certificate of {request.remote} does not count: {objection}")
         return found

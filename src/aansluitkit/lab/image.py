@@ -47,6 +47,7 @@ PACKAGES = (
     "prometheus-postgres-exporter",
     "chrony",
     "unattended-upgrades",
+    "faketime",
 )
 # For ebms-admin alone: 190 MB that others do without.
 JAVA = ("default-jre-headless", "libpostgresql-jdbc-java")

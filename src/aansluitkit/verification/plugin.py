@@ -13,6 +13,7 @@ import pytest
 
 from aansluitkit.connection import Component, Connection, Flow, flows_of
 from aansluitkit.connection.firewalls import guarded_hosts
+from aansluitkit.connection.names import zones_of
 from aansluitkit.errors import KitError
 from aansluitkit.verification.checks import HOPS, Check, Report, Result
 from aansluitkit.verification.firewalls import Firewalls
@@ -51,7 +52,7 @@ class Verification:
         config.addinivalue_line("markers", "check(path, hop): what the test proves, and where on which path")
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Make one check per adapter node, flow, source of refused traffic or firewall, from what is declared."""
+        """Make one check per adapter node, flow, source of traffic, firewall or DNS record, from what is declared."""
         if "adapter" in metafunc.fixturenames:
             nodes = self.connection.hosts_of(Component.ADAPTER)
             metafunc.parametrize("adapter", nodes, ids=[node.name for node in nodes])
@@ -64,6 +65,10 @@ class Verification:
         if "guarded" in metafunc.fixturenames:
             hosts = guarded_hosts(self.connection)
             metafunc.parametrize("guarded", hosts, ids=[host.name for host in hosts])
+
+        if "record" in metafunc.fixturenames:
+            records = [(zone.view, record) for zone in zones_of(self.connection) for record in zone.records]
+            metafunc.parametrize(("view", "record"), records, ids=[f"{view}-{record.name}" for view, record in records])
 
     def _can_try(self, flow: Flow) -> bool:
         """TCP and UDP, from a host that is ours; management's flows are proved by every check over them."""

@@ -17,6 +17,7 @@ import selectors
 import shutil
 import socket
 import ssl
+import struct
 import subprocess
 import sys
 import time
@@ -29,6 +30,107 @@ def resolve(name, **_):
     except OSError as error:
         return {"addresses": [], "error": str(error)}
     return {"addresses": sorted({entry[4][0] for entry in found})}
+
+
+def resolvers(**_):
+    """The name servers that this host is set to ask, in that order (resolv.conf(5))."""
+    lines = pathlib.Path("/etc/resolv.conf").read_text().splitlines()
+    words = [line.split() for line in lines]
+    return {"servers": [word[1] for word in words if len(word) > 1 and word[0] == "nameserver"]}
+
+
+def ask(questions, timeout=2, attempts=3, **_):
+    """Ask each ``[server, name, type]`` over UDP; what comes is ``values`` (sorted), ``code`` and ``signed``.
+
+    Types are A, PTR and SOA, of which no value is read; ``code`` is the answer's (RFC 1035 section 4.1.1), or -1 when
+    none came. All at once: a server that is silent takes its time but once.
+    """
+    answers = {}
+    with selectors.DefaultSelector() as selector:
+        for number, (server, name, kind) in enumerate(questions):
+            asking = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+            asking.connect((server, 53))
+            selector.register(asking, selectors.EVENT_READ, (number, _question(number, name, kind), _TYPES[kind]))
+        for _attempt in range(attempts):
+            for key in selector.get_map().values():
+                _send(key.fileobj, key.data[1])
+            until = time.monotonic() + timeout
+            while selector.get_map() and time.monotonic() < until:
+                for key, _ in selector.select(0.1):
+                    answer = _answer(key.fileobj, *key.data)
+                    if answer:
+                        answers[key.data[0]] = answer
+                        selector.unregister(key.fileobj)
+                        key.fileobj.close()
+        for key in selector.get_map().values():
+            key.fileobj.close()
+    silent = {"values": [], "code": -1, "signed": False}
+    return {"answers": [answers.get(number, silent) for number in range(len(questions))]}
+
+
+_TYPES = {"A": 1, "SOA": 6, "PTR": 12}
+_SIGNATURE = 46  # RFC 4034 section 3
+
+
+def _question(number, name, kind):
+    """A question that asks for recursion and, by EDNS, for signatures (RFC 1035 section 4, RFC 6891, RFC 3225)."""
+    labels = b"".join(bytes([len(label)]) + label.encode() for label in name.split("."))
+    head = struct.pack(">6H", number, 0x0100, 1, 0, 0, 1)
+    return head + labels + struct.pack(">BHH", 0, _TYPES[kind], 1) + struct.pack(">BHHIH", 0, 41, 1232, 0x8000, 0)
+
+
+def _send(asking, question):
+    try:
+        asking.send(question)
+    except OSError:
+        pass  # an ICMP message of the time before, or no way there: nothing comes
+
+
+def _answer(asking, number, _asked, kind):
+    """What was received, or nothing when that is no answer to the question."""
+    try:
+        told = asking.recv(4096)
+        found, flags, questions, count = struct.unpack(">4H", told[:8])
+        if found == number and flags & 0x8000:
+            return {"code": flags & 15, **_records(told, questions, count, kind)}
+    except (OSError, struct.error, IndexError, UnicodeDecodeError):
+        pass  # an ICMP message, or no DNS
+    return None
+
+
+def _records(told, questions, count, kind):
+    """The values of type ``kind`` in the answer section of ``told``, and whether it holds a signature."""
+    at = 12
+    for _ in range(questions):
+        at = _name(told, at)[1] + 4
+    values, signed = [], False
+    for _ in range(count):
+        at = _name(told, at)[1]
+        type_, _class, _ttl, length = struct.unpack(">HHIH", told[at : at + 10])
+        at += 10
+        if type_ == kind == _TYPES["A"]:
+            values.append(socket.inet_ntoa(told[at : at + 4]))
+        elif type_ == kind == _TYPES["PTR"]:
+            values.append(_name(told, at)[0])
+        signed = signed or type_ == _SIGNATURE
+        at += length
+    return {"values": sorted(values), "signed": signed}
+
+
+def _name(told, at):
+    """The name at ``at``, which may go on before it (RFC 1035 section 4.1.4), and where it ends here."""
+    labels, end = [], None
+    while told[at]:
+        if told[at] & 0xC0 == 0xC0:
+            end = end or at + 2
+            before = struct.unpack(">H", told[at : at + 2])[0] & 0x3FFF
+            if before >= at:
+                raise IndexError(before)
+            at = before
+        else:
+            labels.append(told[at + 1 : at + 1 + told[at]].decode())
+            at += 1 + told[at]
+    return ".".join(labels), end or at + 1
 
 
 def connect(targets, timeout=2, **_):
@@ -271,8 +373,7 @@ def discard(folder, **_):
 def main():
     """Answer the request of the command line."""
     request = json.loads(base64.b64decode(sys.argv[-1]))
-    acts = (resolve, connect, query, addresses6, rules, counters, peer_seen, peers, tls, rest, rests, store, discard)
-    act = {function.__name__: function for function in acts}[request.pop("do")]
+    act = globals()[request.pop("do")]  # any of the functions above
     print(json.dumps(act(**request)))
 
 

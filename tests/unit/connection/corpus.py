@@ -24,6 +24,7 @@ WHO = "group_vars/all/customer.yml"  # of the lab
 CUSTOMER = "group_vars/all/10-customer.yml"
 SHARED = "group_vars/all/05-shared.yml"
 DEFAULTS = "group_vars/all/00-shared.yml"
+OF_LAB = "group_vars/all/lab.yml"
 SECRETS = "group_vars/all/secrets.yml"
 HOSTS = "hosts.yml"
 BLANK, REFUSED = 1, 2
@@ -253,6 +254,13 @@ _ROWS: list[tuple[str, str, str, str, str, str]] = [
     (LAB, HOSTS, "connection_addresses:\n            data: 198.51.100.70", "connection_addresses: 198.51.100.70", "db: connection_addresses", "'198.51.100.70'"),
     (LAB, HOSTS, "            data: 198.51.100.70", "            data: 198.51.100.70\n          connection_network: diginetwerk", "connection_network", "differs between hosts"),
     (LAB, HOSTS, "            data: 198.51.100.70", "            data: 198.51.100.70\n          connection_ports: {ebms: 9443}", "connection_ports", "differs between hosts"),
+    # Variables of roles
+    (LAB, OF_LAB, "database_memory_mb: 512", "database_memory: 512", "database_memory", "'database_memory_mb'"),
+    (LAB, OF_LAB, "database_memory_mb: 512", "database_memory_mb: veel", "database_memory_mb", "'veel'; role database takes a whole number"),
+    (LAB, OF_LAB, "database_memory_mb: 512", "certificates_stage: later", "certificates_stage", "one of current, trust, use"),
+    (LAB, OF_LAB, "database_memory_mb: 512", "certificates_request_extra_names: {a: b}", "certificates_request_extra_names", "a list"),
+    (LAB, OF_LAB, "database_memory_mb: 512", "certificates_folder: [a]", "certificates_folder", "a path"),
+    (LAB, HOSTS, "            data: 198.51.100.70", "            data: 198.51.100.70\n          database_prt: 5432", "database_prt", "'database_port'"),
     # Addresses that hosts share
     (LAB, OWN, "{dmz: 192.0.2.10}", "{dmz: 192.0.2.11}", "connection_virtual_addresses.load_balancer.dmz", "already taken by host 'lb-1'"),
     (LAB, OWN, "{dmz: 192.0.2.10}", "{dmz: 198.51.100.30}", "connection_virtual_addresses.load_balancer.dmz", "no host's address in 192.0.2.0/24"),
@@ -411,6 +419,22 @@ _ROWS: list[tuple[str, str, str, str, str, str]] = [
     (LAB, OWN, "  outbound_addresses: [203.0.113.100]", "  outbound_addresses: ['2001:db8::1']", "connection_partner.outbound_addresses.0", "IPv6 is not supported"),
     (LAB, OWN, "connection_outbound_address: 203.0.113.11", "connection_outbound_address: '2001:db8::1'", "connection_outbound_address", "IPv6 is not supported"),
     (LAB, HOSTS, "data: 198.51.100.70", "data: '2001:db8::70'", "db: connection_addresses.data", "IPv6 is not supported"),
+    # Names
+    (LAB, OWN, "https://ebms.mijnoverheid.test/ebms", "https://mijnoverheid.voorbeeldstad.test/ebms", "connection_partner.endpoint", "the zone of our own name servers"),
+    (LAB, HOSTS, "        app:\n", "        ebms:\n", "ebms: group", "the endpoint's name"),
+    (LAB, f"{HOSTS} > {OWN}", "            dmz: 192.0.2.53\n", "            dmz: 192.0.2.53\n        ns-2:\n          connection_addresses:\n            dmz: 192.0.2.54\n",
+     "secret_dns_transfer", "is not set; name servers ns and ns-2"),
+    (LAB, f"{WHO} > {WHO}", "connection_network: internet", "connection_network: internet\nconnection_diginetwerk: {ranges: [203.0.113.0/24], router: 203.0.113.254, resolvers: [203.0.113.253]}", "connection_diginetwerk", "connection_network is 'internet'"),
+    (LAB, f"{WHO} > {WHO}", "connection_network: internet", "connection_network: diginetwerk\nconnection_diginetwerk: {ranges: [203.0.113.0/24, 0.0.0.0/1], router: 203.0.113.254, resolvers: [203.0.113.253]}", "connection_diginetwerk.ranges.1", "the internet would be sought there"),
+    (LAB, f"{WHO} > {OWN}", "connection_network: internet", "connection_network: diginetwerk\nconnection_diginetwerk: {ranges: [203.0.113.128/25], router: 203.0.113.254, resolvers: [203.0.113.253]}", "connection_inbound_address", "in none of connection_diginetwerk.ranges"),
+    (LAB, f"{WHO} > {OWN}", "connection_network: internet", "connection_network: diginetwerk\nconnection_diginetwerk: {ranges: [203.0.113.128/25], router: 203.0.113.254, resolvers: [203.0.113.253]}", "connection_partner.inbound_addresses.0", "in none of connection_diginetwerk.ranges"),
+    (LAB, f"{WHO} > {WHO}", "connection_network: internet", "connection_network: diginetwerk\nconnection_diginetwerk: {ranges: [203.0.113.0/24], router: 203.0.113.254, resolvers: [8.8.8.8]}", "connection_diginetwerk.resolvers.0", "8.8.8.8 lies in none"),
+    (LAB, f"{WHO} > {WHO}", "connection_network: internet", "connection_network: diginetwerk\nconnection_diginetwerk: {ranges: [203.0.113.0/24], router: 192.0.2.254, resolvers: [203.0.113.253]}", "connection_diginetwerk.router", "zone 'external'"),
+    (LAB, f"{WHO} > {WHO}", "connection_network: internet", "connection_network: internet\nconnection_dns: {way: list}", "connection_dns.way", "holds ns"),
+    (LAB, f"{WHO} > {WHO}", "connection_network: internet", "connection_network: internet\nconnection_dns: {way: list}", "connection_dns.resolvers", "with way 'list'"),
+    (LAB, f"{WHO} > {WHO}", "connection_network: internet", "connection_network: internet\nconnection_dns: {way: bind}", "connection_dns.way", "'bind'"),
+    (LAB, f"{WHO} > {WHO}", "connection_network: internet", "connection_network: internet\nconnection_dns: {resolvers: [192.0.2.99]}", "connection_dns.resolvers", "take out either"),
+    (LAB, f"{WHO} > {WHO}", "connection_network: internet", "connection_network: internet\nconnection_dns: {forwarder: [192.0.2.99]}", "connection_dns.forwarder", "'forwarders'"),
     # Names of hosts
     (LAB, HOSTS, "        adapter-2:\n", "        adapter-:\n", "adapter-: group", "none at its ends"),
     (LAB, HOSTS, "        adapter-2:\n", "        adaptér:\n", "adaptér: group", "small letters"),
@@ -479,6 +503,7 @@ _WHOLE: list[tuple[str, str, str, str, str, Callable[[Path], None]]] = [
     ("variables vaulted whole", LAB, WHO, "connection_cpa", "is encrypted", written(OWN, b"$ANSIBLE_VAULT;1.1;AES256\n6162\n")),
     ("template asks for a vaulted secret", PREPROD, OWN, "connection_name", "can't be filled in", added(OWN, 'connection_name: "{{ secret_rest_password }}"\n')),
     ("secret in clear", PREPROD, SECRETS, "secret_rest_password", "stands there in clear", written(SECRETS, b"secret_rest_password: geheim\n")),
+    ("TSIG secret in clear", PREPROD, SECRETS, "secret_dns_transfer", "stands there in clear", added(SECRETS, "\nsecret_dns_transfer: geheim\n")),
     ("secret is a number", PREPROD, SECRETS, "secret_rest_password", "stands there in clear", written(SECRETS, b"secret_rest_password: 1234\n")),
     ("secret from a file in clear", PREPROD, SECRETS, "secret_rest_password", "stands there in clear",
      written(SECRETS, b"secret_rest_password: \"{{ lookup('file', 'wachtwoord.txt') }}\"\n")),

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
-from corpus import MUTATIONS, ROOT, Mutation
+import yaml
+from corpus import (
+    CUSTOMER,
+    HOSTS,
+    LAB,
+    MUTATIONS,
+    OF_LAB,
+    OWN,
+    PREPROD,
+    PRODUCTION,
+    ROOT,
+    WHO,
+    Mutation,
+)  # fmt: skip
 
 from aansluitkit import cli
 from aansluitkit.connection import examine
@@ -69,3 +86,40 @@ def test_command_refuses_without_traceback(inventories: Path, mutation: Mutation
     assert ended.returncode == mutation.status
     assert mutation.variable in ended.stdout + ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+ANYTHING = (
+    None, [], {}, "", 0, -1, 3.5, True, "x" * 5000, {"a": 1}, [1], ["x", ["y"]], "{{ nothing }}", "{{ 1/0 }}", "a b",
+    "{{ lookup('file', '/nope') }}", date(2026, 1, 1), "\u202e", 10**30, float("nan"), "10.0.0.0/8", "https://[::1",
+    "-x", b"\xff",
+)  # fmt: skip
+FILES = (
+    f"{LAB}/{HOSTS}", f"{LAB}/{OWN}", f"{LAB}/{WHO}", f"{LAB}/{OF_LAB}", f"{PRODUCTION}/{HOSTS}",
+    f"{PRODUCTION}/{CUSTOMER}", "shared/all.yml", f"{PREPROD}/{HOSTS}",
+)  # fmt: skip
+
+
+def ways(value: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The keys that lead to each value within ``value``."""
+    if way:
+        yield way
+    if isinstance(value, dict | list):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from ways(inner, (*way, key))
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_whatever_stands_there_is_judged(inventories: Path, file: str) -> None:
+    """Forty places of a file, each with something else in it: valid, or refused in a sentence with a place."""
+    path, chance = inventories / file, random.Random(file)  # noqa: S311 - chance, no secret
+    text = path.read_text()
+    for way in chance.choices(list(ways(yaml.safe_load(text))), k=40):
+        content = inner = yaml.safe_load(text)
+        for key in way[:-1]:
+            inner = inner[key]
+        inner[way[-1]] = chance.choice(ANYTHING)
+        path.write_text(yaml.safe_dump(content))
+        found = examine(inventories / (PREPROD if file.startswith("shared") else file.partition("/group_vars")[0]))
+        for problem in found.problems:
+            assert Path(problem.file).is_relative_to(inventories), (way, inner[way[-1]], str(problem))
+            assert problem.variable, (way, inner[way[-1]], str(problem))

@@ -18,12 +18,6 @@ from aansluitkit.connection.views import views
 from aansluitkit.project import ROOT
 
 
-@pytest.fixture(params=["lab_connection", "forty_hosts"])
-def any_connection(request: pytest.FixtureRequest) -> Connection:
-    found: Connection = request.getfixturevalue(request.param)
-    return found
-
-
 def test_groups_hold_every_flow_once(any_connection: Connection) -> None:
     groups = flow_groups(any_connection)
     assert sorted(flow.id for group in groups for flow in group.flows) == sorted(

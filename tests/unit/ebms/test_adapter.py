@@ -7,6 +7,7 @@ import json
 import socket
 import ssl
 import urllib.request
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 from ebms_adapter_client.exceptions import EbmsBadRequestError, EbmsNotFoundError, EbmsServerError
 from ebms_adapter_client.models import URLMapping
 
+from aansluitkit.ebms import server
 from aansluitkit.ebms.cpa import PartyId
 from aansluitkit.ebms.errors import HopError
 from aansluitkit.ebms.message import PING, STATUS_REQUEST, build, fault_reason, read_message, request
@@ -110,6 +112,21 @@ def test_party_without_oin_is_known_by_its_certificate(pair: Pair) -> None:
     status, body = post(pair, asked, "refused-wrong-oin")
     assert status == 500
     assert "the client certificate is not the one" in (fault_reason(body) or "")
+
+
+@pytest.mark.parametrize(("kind", "suffix"), [("urn:osb:oin", "_OTA"), ("urn:oin", ""), ("urn:oin", "_T")])
+def test_oin_in_a_party_id_is_that_of_the_certificate(pair: Pair, kind: str, suffix: str) -> None:
+    """Another type or a suffix in the CPA changes nothing in who may speak for the party."""
+    number = pair.connection.partner.oin
+    document = cpa_of(pair.connection, "suffix", sync_reply=True)
+    old, new = (f'tns:type="{kind}">{number}' for kind, number in (("urn:osb:oin", number), (kind, number + suffix)))
+    assert old in document
+    pair.ours.client.insert_cpa(document.replace(old, new), overwrite=True)
+    own = PartyId(pair.connection.organisation.oin, "urn:osb:oin")
+    asked = build(request(PartyId(number + suffix, kind), own, "suffix", PING, "mijnoverheid.test"))
+    assert post(pair, asked)[0] == 200
+    status, body = post(pair, asked, "refused-wrong-oin")
+    assert (status, number in (fault_reason(body) or "")) == (500, True)
 
 
 def test_wrong_oin_is_refused_by_the_cpa(pair: Pair) -> None:
@@ -293,3 +310,34 @@ def test_nothing_listens(pair: Pair) -> None:
             pair.ours.client.ping("async", pair.our_id, pair.their_id)
     finally:
         introduce(pair.ours, pair.partner)
+
+
+HEAD = b'POST /ebms HTTP/1.1\r\nHost: x\r\nSOAPAction: "ebXML"\r\nContent-Type: text/xml\r\nContent-Length: 9\r\n\r\n'
+
+
+def test_message_that_does_not_come_to_its_end_is_not_waited_for(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "_READ_SECONDS", 0.1)
+    context = ssl.create_default_context(cafile=str(pair.pki / "party-partner/trust.pem"))
+    context.load_cert_chain(pair.pki / "party-partner/certificate.pem", pair.pki / "party-partner/key.pem")
+    address = LOOPBACK, pair.ours.server.ports["ebms"]
+    with (
+        socket.create_connection(address, timeout=30) as plain,
+        context.wrap_socket(plain, server_hostname=pair.connection.host_name) as secure,
+    ):
+        secure.sendall(HEAD + b"<a/>")
+        assert secure.recv(100).startswith(b"HTTP/1.1 408")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"conversation_id": "c" * 256},
+        {"ref_to_message_id": "r" * 256},
+        {"sender_role": "s" * 256},
+        {"message_id": "a\nb@c"},
+    ],
+)
+def test_header_that_could_not_be_kept_is_refused(pair: Pair, change: dict[str, str]) -> None:
+    given = message(pair)
+    status, answer = post(pair, build(replace(given, header=replace(given.header, **change))))  # type: ignore[arg-type]
+    assert (status, "not printable" in (fault_reason(answer) or "")) == (500, True)

@@ -18,7 +18,7 @@ ENVELOPE = b"<Envelope/>"
 ids = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E, exclude_characters="<>"), min_size=1, max_size=60)
 types = st.sampled_from(["application/xml", "text/plain; charset=UTF-8", 'x/y; p="a;b"', "image/png"])
 names = st.none() | st.text(min_size=1, max_size=40).filter(
-    lambda name: name.encode("utf-8", "ignore").decode() == name
+    lambda name: name.encode("utf-8", "ignore").decode() == name and "\0" not in name
 )
 contents = st.binary() | st.sampled_from([b"\r\n", b"--", b"\r\n--", b"\r\n--=_\r\n\r\n", b"\n"])
 payloads = st.builds(Payload, ids, types, contents, names)
@@ -188,3 +188,19 @@ def test_messages_of_the_reference_adapter_are_read(prefix: str, number: int, re
     assert envelope.rstrip().endswith(b"</soap:Envelope>")
     assert len(found) == number
     assert all(payload.name and whole.count(payload.content) for payload in found)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"Content-ID: <" + b"a" * 256 + b">",
+        b"Content-ID: <a>\r\nContent-Type: text/" + b"p" * 256,
+        b"Content-ID: <a>\r\nContent-Disposition: attachment; filename=" + b"n" * 256,
+        b"Content-ID: <a\0b>",
+        b"Content-ID: <a>\r\nContent-Disposition: attachment; filename*=UTF-8''a%00b",
+    ],
+)
+def test_what_could_not_be_kept_of_a_payload_is_refused(head: bytes) -> None:
+    body = b"--b\r\nContent-Type: text/xml\r\n\r\n<e/>\r\n--b\r\n" + head + b"\r\n\r\nx\r\n--b--\r\n"
+    with pytest.raises(MalformedError, match="of a payload has more than 255 characters, or a NUL"):
+        unpack("multipart/related; boundary=b", body)

@@ -15,7 +15,9 @@ from urllib.parse import quote
 
 import pytest
 from cryptography import x509
+from ebms_adapter_client.exceptions import EbmsServerError
 from ebms_adapter_client.models import MessageFilter, URLMapping
+from sqlalchemy.exc import OperationalError
 
 from aansluitkit.connection import Profile
 from aansluitkit.ebms.logs import JsonLines
@@ -76,6 +78,13 @@ def test_header_without_certificate_is_refused(pair: Pair, behind: Node, header:
     assert offloaded(behind, build(message(pair)), **{HEADER: header}) == (403, b"")
 
 
+def test_certificate_that_has_expired_since_the_handshake_is_refused(
+    pair: Pair, behind: Node, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert offloaded(behind, build(message(pair)), **{HEADER: quote(pem(pair, "refused-expired"))}) == (403, b"")
+    assert "it has expired on" in caplog.text
+
+
 def test_header_from_anybody_else_is_refused(pair: Pair, elsewhere: Node) -> None:
     assert offloaded(elsewhere, build(message(pair)), **{HEADER: quote(pem(pair, "party-partner"))}) == (403, b"")
 
@@ -113,6 +122,7 @@ PARTIES = ("organisation", "partner")
 def test_figures_name_nobody(pair: Pair) -> None:
     cpa = load(pair, "figures", sync_reply=True)
     arrives(pair.partner, pair.ours.client.send_message(asked(pair, cpa)))
+    pair.partner.client.ping(cpa, pair.their_id, pair.our_id)
     text = health(pair, "/metrics").decode()
     for name in ("ebms_queue_length", "ebms_oldest_undelivered_seconds", "ebms_messages", "ebms_requests_total"):
         assert f"\n{name}" in text
@@ -169,6 +179,20 @@ def test_stuck_worker_is_not_ready(pair: Pair, monkeypatch: pytest.MonkeyPatch) 
         health(pair, "/health/ready")
     assert caught.value.code == 503
     assert "worker" in json.load(caught.value)["problem"]
+
+
+def test_application_hears_that_the_database_is_away(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def away() -> None:
+        raise OperationalError("select", None, Exception("connection refused"))
+
+    monkeypatch.setattr(pair.ours.server.store, "cpa_ids", away)
+    with pytest.raises(EbmsServerError) as caught:
+        pair.ours.client.list_cpa_ids()
+    assert caught.value.status_code == 503
+    assert "try again" in str(caught.value)
+    assert "GET /service/rest/v19/cpas: (builtins.Exception) connection refused" in caplog.text
 
 
 def test_two_nodes_send_each_message_once(

@@ -65,6 +65,14 @@ def test_each_task_is_claimed_once(store: Store) -> None:
     assert sorted(claimed) == sorted(ids)
 
 
+def test_small_tasks_alone_are_claimed_when_asked_for(store: Store) -> None:
+    submit(store, "m")
+    [task] = store.messages.claim("a", 5, LEASE)
+    store.messages.give_back("a", [(task, datetime.now(UTC))])
+    assert store.messages.claim("a", 5, LEASE, largest=len(task.body) - 1) == []
+    assert len(store.messages.claim("a", 5, LEASE, largest=len(task.body))) == 1
+
+
 def test_dead_nodes_work_is_taken_over(store: Store) -> None:
     submit(store, "m")
     [first] = store.messages.claim("dead", 5, timedelta(0))  # its lease runs out at once
@@ -75,6 +83,18 @@ def test_dead_nodes_work_is_taken_over(store: Store) -> None:
     assert store.messages.claim("third", 5, LEASE) == []
     store.messages.give_back("alive", [(second, now)])
     assert [task.attempts for task in store.messages.claim("third", 5, LEASE)] == [3]
+
+
+def test_what_a_wrong_clock_put_off_is_hastened(store: Store) -> None:
+    for identity in ("m", "n"):
+        submit(store, identity)
+    tasks = {task.message_id: task for task in store.messages.claim("ahead", 5, LEASE)}
+    now, interval = datetime.now(UTC), tasks["m"].interval
+    waits = {"m": now + interval + timedelta(hours=1), "n": now + interval + LEASE}
+    store.messages.give_back("ahead", [(tasks[identity], until) for identity, until in waits.items()])
+    assert store.messages.hasten(2 * LEASE) == 1
+    assert [task.message_id for task in store.messages.claim("right", 5, LEASE)] == ["m"]
+    assert store.messages.hasten(2 * LEASE) == 0
 
 
 def test_node_that_starts_again_takes_up_its_own_work(store: Store) -> None:

@@ -243,10 +243,18 @@ def test_nodes_of_a_cluster_stand_apart(declare: Declare, inventory: Path) -> No
     graph = declare(inventory)
     assert {name: group["policies"] for name, group in graph.of("ServerGroup").items()} == {
         "adapter": "anti-affinity",
+        "database": "anti-affinity",
         "load_balancer": "anti-affinity",
     }
     hints = {name: made.get("schedulerHints") for name, made in graph.of("Instance").items()}
-    assert {name for name, hint in hints.items() if hint} == {"adapter-1", "adapter-2", "lb-1", "lb-2"}
+    assert {name for name, hint in hints.items() if hint} == {
+        "adapter-1",
+        "adapter-2",
+        "db",
+        "db-2",
+        "lb-1",
+        "lb-2",
+    }
     assert hints["adapter-1"] == hints["adapter-2"] == [{"group": "adapter-id"}]
     zones = {name: made["availabilityZone"] for name, made in graph.of("Instance").items()}
     assert zones["adapter-1"] != zones["adapter-2"]

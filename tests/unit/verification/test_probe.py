@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import inspect
 import json
+import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +16,7 @@ import pytest
 
 from aansluitkit.connection import Connection
 from aansluitkit.connection.rule_places import rules_file
+from aansluitkit.project import ROOT
 from aansluitkit.verification import probe
 
 _APART = ["unshare", "--net", "sh", "-e", "-c"]
@@ -98,3 +103,57 @@ def test_connections_end_as_they_do(tmp_path: Path) -> None:
     shell += "trap 'kill $server' EXIT; until nc -z 127.0.0.1 8080; do sleep 0.1; done"
     answer = ask(shell, {"do": "connect", "targets": targets, "timeout": 0.5}, tmp_path)
     assert answer["outcomes"] == ["refused", *["filtered"] * 300, "open", "unreachable"]
+
+
+HEAD = b"\0\0\x84\0\0\1\0\2\0\0\0\0"  # an answer with a question and two records
+QUESTION = b"\4ebms\4test\0\0\1\0\1"
+SIGNED = b"\xc0\x0c\0\x2e\0\1\0\0\0\x3c\0\2xx"
+
+
+def told(message: bytes, kind: int) -> dict[str, Any] | None:
+    """What the probe makes of ``message``."""
+    here, there = socket.socketpair(type=socket.SOCK_DGRAM)
+    with here, there:
+        there.send(message)
+        found: dict[str, Any] | None = probe._answer(here, 0, b"", kind)
+        return found
+
+
+def test_dns_answer_is_read() -> None:
+    address = b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\xcb\0\x71\x0a"
+    pointer = b"\xc0\x0c\0\x0c\0\1\0\0\0\x3c\0\5\2ns\xc0\x11"
+    assert told(HEAD + QUESTION + address + SIGNED, 1) == {"code": 0, "values": ["203.0.113.10"], "signed": True}
+    assert told(HEAD + QUESTION + pointer + SIGNED, 12) == {"code": 0, "values": ["ns.test"], "signed": True}
+    assert told(b"\0\0\x84\3\0\1\0\0\0\0\0\0" + QUESTION, 1) == {"code": 3, "values": [], "signed": False}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"",
+        HEAD,
+        HEAD + QUESTION + SIGNED,
+        HEAD.replace(b"\0\0\x84", b"\0\1\x84") + QUESTION + SIGNED + SIGNED,
+        HEAD + b"\xc0\x0c\0\1\0\1" + SIGNED + SIGNED,
+        HEAD + QUESTION + b"\xff" * 40,
+    ],
+    ids=["empty", "head", "cut off", "another's", "name that leads to itself", "noise"],
+)
+def test_what_is_no_dns_answer_is_none(message: bytes) -> None:
+    assert told(message, 1) is None
+
+
+def test_everything_that_is_asked_of_the_probe_it_does() -> None:
+    """What ``tests/verify`` and the package name, held against what the probe takes from its command line."""
+    files = [*(ROOT / "tests/verify").glob("*.py"), *(ROOT / "src/aansluitkit").rglob("*.py")]
+    asked = {name for file in files for name in re.findall(r'\.probe\(\s*[\w.]+,\s*"(\w+)"', file.read_text())}
+    known = set(re.findall(r"\w+", inspect.getsource(probe.main)))
+    assert {"ask", "resolvers", "connect"} <= asked <= known
+
+
+def test_request_of_the_command_line_is_answered() -> None:
+    for request in ({"do": "ask", "questions": []}, {"do": "resolvers"}):
+        words = [sys.executable, probe.__file__, base64.b64encode(json.dumps(request).encode()).decode()]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert set(json.loads(done.stdout)) <= {"answers", "servers"}

@@ -1,16 +1,84 @@
-"""The name server answers for its zone, and this host asks it."""
+"""Two name servers: what they say inside and outside, what they keep to themselves, and that the second follows."""
+
+import pytest
+
+NAME = "ebms.voorbeeldstad.test"
+INSIDE, OUTSIDE = "192.0.2.10", "203.0.113.10"
 
 
-def test_record_is_answered(host):
-    assert host.check_output("dig +short ebms.voorbeeldstad.test") == "203.0.113.10"
+def dig(host, *words):
+    return host.check_output("dig +time=2 +tries=2 " + " ".join(words))
+
+
+def own(host):
+    return host.check_output("hostname -I").split()[0]
+
+
+def other(host):
+    """The address of the name server on the other host, for which this one is outside."""
+    listed = host.check_output(
+        "sed -n 's/.*\\(198.18.0.[0-9]*\\) key aansluitkit-external.*/\\1/p' /etc/bind/named.conf"
+    )
+    return listed.split()[0]
+
+
+def test_inside_gets_inside_addresses(host):
+    assert dig(host, "+short", NAME, f"@{own(host)}").strip() == INSIDE
+    assert dig(host, "+short -x", INSIDE, f"@{own(host)}").strip() == f"{NAME}."
 
 
 def test_client_resolves_short_names(host):
-    assert "203.0.113.10" in host.check_output("getent ahostsv4 ebms")
+    assert INSIDE in host.check_output("getent ahostsv4 ebms")
 
 
-def test_zone_is_not_given_away(host):
-    assert "Transfer failed" in host.check_output("dig voorbeeldstad.test axfr")
+def test_outside_gets_outside_addresses_signed(host):
+    answer = dig(host, "+dnssec", NAME, f"@{other(host)}")
+    assert OUTSIDE in answer
+    assert INSIDE not in answer
+    assert "RRSIG" in answer
+
+
+def test_signatures_hold(host):
+    """Against the key that the DS record of the parent zone names."""
+    server = other(host)
+    key = dig(host, "+short voorbeeldstad.test DNSKEY", f"@{server}").split(None, 3)
+    anchor = f'trust-anchors {{ voorbeeldstad.test. static-key {key[0]} {key[1]} {key[2]} "{key[3].strip()}"; }};'
+    host.check_output("printf '%%s' %s > /tmp/anchor", anchor)
+    assert "fully validated" in host.check_output(f"delv -a /tmp/anchor +root=voorbeeldstad.test {NAME} @{server} 2>&1")
+
+
+@pytest.mark.parametrize(
+    ("asked", "refusal"),
+    [
+        ("voorbeeldstad.test axfr", "Transfer failed"),
+        ("-x 192.0.2.10", "REFUSED"),
+        ("nl. NS", "REFUSED"),
+        ("ns-1.voorbeeldstad.test", "203.0.113.53"),
+    ],
+)
+def test_outside_gets_no_more(host, asked, refusal):
+    assert refusal in dig(host, asked, f"@{other(host)}")
+
+
+def test_zone_is_not_given_away_inside(host):
+    assert "Transfer failed" in dig(host, "voorbeeldstad.test axfr", f"@{own(host)}")
+
+
+def test_version_is_not_told(host):
+    assert "9." not in dig(host, "+short version.bind txt chaos", f"@{other(host)}")
+
+
+def test_unsigned_update_is_refused(host):
+    script = "server {}\nzone voorbeeldstad.test\nupdate add x.voorbeeldstad.test 60 A 192.0.2.99\nsend\n"
+    refused = host.run("printf '%%b' %s | nsupdate", script.format(own(host)))
+    assert refused.rc != 0
+    assert "REFUSED" in refused.stderr + refused.stdout
+
+
+def test_keys_are_no_one_elses(host):
+    folder = host.file("/var/lib/bind/aansluitkit-keys")
+    assert (folder.user, folder.mode) == ("bind", 0o700)
+    assert host.file("/etc/bind/aansluitkit-transfer.key").mode == 0o640
 
 
 def test_survives_a_reboot(host):

@@ -92,6 +92,12 @@ def test_runs_as_nobody_in_particular(host):
         assert exposure.rc == 0, exposure.stdout[-200:]
 
 
+@pytest.mark.parametrize("unit", [UNIT, FETCH])
+def test_systemd_understands_each_line(host, unit):
+    """What it can't read it passes over: a sandbox with a hole."""
+    assert "ignoring" not in host.run(f"systemd-analyze verify {unit}.service").stderr
+
+
 @pytest.mark.usefixtures("_embedded")
 def test_reload_restarts_nothing(host):
     """And a certificate that is there anew is noted as read."""

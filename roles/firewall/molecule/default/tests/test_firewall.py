@@ -35,6 +35,11 @@ def test_nothing_else_is_begun_here(host):
     assert refused() != before
 
 
+def test_declared_way_is_taken_and_no_other(host):
+    assert "via 198.18.0.1 dev test" in host.check_output("ip route get 203.0.113.129")
+    assert host.run("ip route get 203.0.113.1").rc != 0
+
+
 def test_ranges_are_a_set(host):
     assert "203.0.113.100, 203.0.113.128/28" in host.check_output("nft list set inet aansluitkit partner")
 

@@ -1,0 +1,18 @@
+"""The DNS records of a connection as a list for those who enter them: lines of a zone file (RFC 1035 section 5)."""
+
+from __future__ import annotations
+
+from aansluitkit.connection import Connection
+from aansluitkit.connection.names import View, own_zones_of
+from aansluitkit.documents.dutch import ENVIRONMENTS, VIEWS
+from aansluitkit.documents.rendering import render_text
+
+
+def render_records(connection: Connection) -> str:
+    """The records of both views; in Dutch what is no record."""
+    return render_text(
+        "dns-records.txt.j2",
+        connection=connection,
+        environment=ENVIRONMENTS[connection.environment],
+        views=[(VIEWS[view], own_zones_of(connection, view)) for view in View],
+    )
