@@ -17,10 +17,11 @@ from typing import Any
 import pytest
 
 from aansluitkit.connection import load_connection
-from aansluitkit.drill.balance import drilled, under_load
+from aansluitkit.drill.balance import Streams, drilled, under_load
 from aansluitkit.drill.ground import Ground
 from aansluitkit.lab import container, network
 from aansluitkit.lab.podman import VOLATILE, containers
+from aansluitkit.lab.renewal import VARIABLES
 from aansluitkit.project import ROOT
 from aansluitkit.verification.site import Site
 
@@ -51,6 +52,7 @@ def lab() -> Iterator[str]:
     assert made.returncode == 0, made.stdout[-3000:] + made.stderr
     yield made.stdout
     kit("lab", "down")
+    (ROOT / INVENTORY / VARIABLES).unlink(missing_ok=True)
 
 
 def test_lab_is_proved(lab: str) -> None:
@@ -295,9 +297,18 @@ def rotate(stage: str, limit: str = "all") -> None:
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
 
 
-def renewal(action: str, generation: str) -> None:
-    words = [sys.executable, "-m", "aansluitkit.lab.renewal", action, INVENTORY, "--generation", generation]
+def renewal(action: str, generation: str, *options: str) -> None:
+    words = [sys.executable, "-m", "aansluitkit.lab.renewal", action, INVENTORY, "--generation", generation, *options]
     subprocess.run(words, cwd=ROOT, check=True)
+
+
+def cpas(host: str) -> list[str]:
+    """The ids of the CPAs that the adapter on ``host`` has."""
+    place = {"adapter-1": "198.51.100.11", "mijnoverheid": "203.0.113.100"}[host]
+    credentials = f"--cacert {CERTIFICATES}/internal-trust.pem --user ebms:$(cat /etc/aansluitkit/rest-password)"
+    resolve = f"--resolve {host}.voorbeeldstad.test:8080:{place}"
+    answer = on(host, f"curl -sSf {credentials} {resolve} https://{host}.voorbeeldstad.test:8080/service/rest/v19/cpas")
+    return list(json.loads(answer[answer.index("[") :]))
 
 
 def shown(host: str) -> str:
@@ -324,25 +335,62 @@ def test_unknown_next_certificate_is_named() -> None:
 def test_rotation_goes_unnoticed(generation: str) -> None:
     """To the other generation of PKIoverheid and back, both with messages and pings in both directions."""
     before = {host: shown(host) for host in ("adapter-1", "adapter-2", "mijnoverheid")}
+    former = load_connection(ROOT / INVENTORY).cpa.id
 
-    def work() -> None:
+    def work(streams: Streams) -> None:
         renewal("order", generation)
+        rotate("current")  # it is declared, and not begun
+        assert cpas("adapter-1") == cpas("mijnoverheid") == [former]
         rotate("trust")
+        assert cpas("adapter-1") == cpas("mijnoverheid") == [former, following()]
         assert verify("next_") == {}
         rotate("use", "adapter")
         rotate("trust", "adapter")  # back, and forth again
         rotate("use", "adapter")
+        streams.switch(following())
         rotate("use", "partner")
         renewal("adopt", generation)
         rotate("current")
 
     with under_load(load_connection(ROOT / INVENTORY), 20, pings=True) as streams:
-        work()
+        work(streams)
     print(streams.balances)
     assert all(balance.unnoticed and balance.pings for balance in streams.balances.values()), streams.balances
-    for host, former in before.items():
-        assert shown(host) != former
+    for host, certificate in before.items():
+        assert shown(host) != certificate
         assert ("rsassaPss" in shown(host)) is (generation == "g4")
+    assert cpas("adapter-1") == cpas("mijnoverheid") == [load_connection(ROOT / INVENTORY).cpa.id] != [former]
+    assert verify("") == {}
+
+
+def following() -> str:
+    """The id of the CPA that comes next."""
+    renewal = load_connection(ROOT / INVENTORY).renewal
+    assert renewal
+    return renewal.cpa.id
+
+
+def test_partner_alone_renews_unnoticed() -> None:
+    before = {host: shown(host) for host in ("adapter-1", "mijnoverheid")}
+
+    def work(streams: Streams) -> None:
+        renewal("order", "g1", "--party", "partner")
+        rotate("trust")
+        assert verify("next_") == {}
+        rotate("trust", "adapter")  # once more
+        rotate("current", "adapter")  # back, and forth again
+        rotate("trust", "adapter")
+        rotate("use", "partner")
+        streams.switch(following())
+        renewal("adopt", "g1")
+        rotate("current")
+
+    with under_load(load_connection(ROOT / INVENTORY), 20, pings=True) as streams:
+        work(streams)
+    print(streams.balances)
+    assert all(balance.unnoticed and balance.pings for balance in streams.balances.values()), streams.balances
+    assert shown("adapter-1") == before["adapter-1"]
+    assert shown("mijnoverheid") != before["mijnoverheid"]
     assert verify("") == {}
 
 

@@ -6,6 +6,7 @@ import functools
 import hashlib
 import http.server
 import json
+import shutil
 import subprocess
 import threading
 import zipfile
@@ -24,6 +25,7 @@ from aansluitkit.errors import KitError
 from aansluitkit.jar import MAIN, checked
 from aansluitkit.lab import image
 from aansluitkit.lab.adapter import check_adapter
+from aansluitkit.lab.pki import PARTNER, REVOKED, WRONG_OIN
 from aansluitkit.project import ROOT
 
 ROLE = ROOT / "roles/ebms_adapter"
@@ -43,6 +45,8 @@ SETTINGS = {
     "ansible_managed": "managed",
 }
 OFFLOADED = {"ebms_adapter_certificate_header": "X-Client", "ebms_adapter_load_balancer_addresses": ["192.0.2.10"]}
+
+APART = {"ebms_adapter_certificates_apart": ["signing", "encryption"]}
 
 
 @pytest.fixture
@@ -153,7 +157,7 @@ def of_role(part: str) -> dict[str, Any]:
     return found
 
 
-@pytest.fixture(scope="module", params=[{}, OFFLOADED], ids=["plain", "offloaded"])
+@pytest.fixture(scope="module", params=[{}, OFFLOADED, APART], ids=["plain", "offloaded", "apart"])
 def rendered(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the role writes, by Ansible itself."""
     folder = tmp_path_factory.mktemp("rendered")
@@ -207,10 +211,47 @@ def test_client_certificate_is_demanded(rendered: Path) -> None:
 def test_keys_of_the_jar_are_not_used(rendered: Path) -> None:
     found = properties(rendered)
     stores = ["keystore", "client.keystore", "signature.keystore", "encryption.keystore", "truststore"]
-    assert {found[f"{store}.path"] for store in stores} == {
-        "/run/aansluitkit-adapter/key.p12",
-        "/run/aansluitkit-adapter/trust.p12",
-    }
+    assert [found[f"{store}.path"] for store in stores] == [
+        f"/run/aansluitkit-adapter/{file}.p12" for file in ("key", "client", "signing", "encryption", "trust")
+    ]
+
+
+def keys_in(store: Path) -> list[str]:
+    """The names of the keys in a PKCS#12."""
+    words = ["openssl", "pkcs12", "-in", store, "-passin", "pass:aansluitkit", "-nocerts", "-noenc"]
+    told = subprocess.run(words, check=True, capture_output=True, text=True).stdout
+    return sorted(line.partition(": ")[2] for line in told.splitlines() if "friendlyName" in line)
+
+
+def pair(pki: Path, party: str, folder: Path, prefix: str) -> None:
+    for part in ("certificate", "key"):
+        shutil.copy(pki / party / f"{part}.pem", folder / f"{prefix}{part}.pem")
+
+
+@pytest.mark.skipif(shutil.which("keytool") is None, reason="there is no keytool of Java")
+def test_stores_are_made_of_what_is_there(rendered: Path, pki_g1: Path, tmp_path: Path) -> None:
+    """Each purpose has its own key, and while a certificate is being renewed the other one as well."""
+    apart = "store signing.p12 signing- " in (rendered / "stores").read_text()
+    files, made = tmp_path / "certificates", tmp_path / "stores"
+    shutil.copytree(pki_g1 / "adapter-1", files)
+    made.mkdir()
+    shutil.copy(pki_g1 / PARTNER / "certificate.pem", files / "partner.pem")
+    if apart:
+        pair(pki_g1, PARTNER, files, "signing-")
+        pair(pki_g1, REVOKED, files, "encryption-")
+    script = (rendered / "stores").read_text().replace("/etc/aansluitkit/certificates", str(files))
+    (tmp_path / "stores.sh").write_text(script.replace("/run/aansluitkit-adapter", str(made)))
+    for renewing in (False, True):
+        if renewing:
+            pair(pki_g1, WRONG_OIN, files, "next-")
+        subprocess.run(["sh", tmp_path / "stores.sh"], check=True, capture_output=True)
+        beside = ["next-adapter"] if renewing else []
+        assert keys_in(made / "key.p12") == ["adapter"]
+        assert keys_in(made / "internal-key.p12") == ["internal-adapter"]
+        assert keys_in(made / "client.p12") == ["adapter", *beside]
+        for use in ("signing", "encryption"):
+            own = f"{use}-adapter" if apart else "adapter"
+            assert keys_in(made / f"{use}.p12") == sorted([own, *beside])
 
 
 def test_tls_is_that_of_the_embedded_adapter(rendered: Path) -> None:

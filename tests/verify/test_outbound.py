@@ -176,6 +176,24 @@ def test_next_certificate_is_accepted(site: Site, connection: Connection, adapte
         )
 
 
+@pytest.mark.check(PATH, "pong")
+def test_next_cpa_is_known(
+    connection: Connection, adapter: Host, site: Site, rest: Callable[..., dict[str, Any]]
+) -> None:
+    """The partner answers a Ping under the CPA that comes next, where the adapter has it already."""
+    following = connection.following
+    if following is None or rest(adapter, "GET", f"/cpas/{following.cpa.id}").get("status") != 200:
+        return
+    parties = f"from/{connection.organisation.party_id}/to/{connection.partner.party_id}"
+    answer = rest(adapter, "POST", f"/ebms/ping/{following.cpa.id}/{parties}")
+    if answer.get("status") != 204:
+        unproved(
+            f"Ping of {adapter.name} under next CPA {following.cpa.id}: {answer.get('body') or answer.get('error')}",
+            "do not use it yet: the partner has to load it first (docs/rotate.md)",
+            connection.partner.contact,
+        )
+
+
 @pytest.mark.check(PATH, "http")
 def test_partner_answers(site: Site, connection: Connection, adapter: Host) -> None:
     """An adapter answers at the partner's path."""

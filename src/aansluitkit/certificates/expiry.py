@@ -21,7 +21,7 @@ from aansluitkit.certificates.reading import read_bytes, read_file
 from aansluitkit.certificates.revocation import Fetch
 from aansluitkit.certificates.trust import Anchors, certificate_files, read_anchors
 from aansluitkit.connection import Connection, examine
-from aansluitkit.connection.certificate_rules import parties
+from aansluitkit.connection.certificate_rules import files
 from aansluitkit.connection.partial import Unknown
 from aansluitkit.errors import KitError
 from aansluitkit.fleet.parallel import ask
@@ -181,12 +181,19 @@ class _Look:
             self.ends.append(End(kind, name, moment, (self.whose,), key, place))
 
     def _of_parties(self) -> None:
-        for party, path in parties(self.connection):
-            try:
-                self._of_file(path, f"of the {party}")
-            except KitError as error:
-                if not self.example:
-                    self.gaps.append(f"{self.inventory}: connection_certificates.{party}: {error}")
+        for prefix, connection in self._in_force_and_next():
+            for name, path in files(connection):
+                try:
+                    self._of_file(path, f"of the {name.replace('_', ', ')}")
+                except KitError as error:
+                    if not self.example:
+                        self.gaps.append(f"{self.inventory}: {prefix}certificates.{name}: {error}")
+
+    def _in_force_and_next(self) -> Iterator[tuple[str, Connection]]:
+        """The connection, and what it is after a renewal that is under way, by how their variables begin."""
+        yield "connection_", self.connection
+        if self.connection.following:
+            yield "connection_renewal.", self.connection.following
 
     def _of_file(self, path: Path, what: str) -> None:
         delivered = read_file(path).certificates
@@ -232,5 +239,5 @@ class _Look:
                 self._add(Kind.CRL, name, crl.next_update_utc, str(path.resolve()), str(path))
 
     def _of_cpa(self) -> None:
-        cpa = self.connection.cpa
-        self._add(Kind.CPA, cpa.id, cpa.end, f"CPA {cpa.id}", "connection_cpa.end")
+        for prefix, connection in self._in_force_and_next():
+            self._add(Kind.CPA, connection.cpa.id, connection.cpa.end, f"CPA {connection.cpa.id}", f"{prefix}cpa.end")

@@ -18,6 +18,7 @@ from aansluitkit.certificates.pkioverheid import TRIAL_ARC, TYPES, CertificateTy
 Extension = TypeVar("Extension", bound=x509.ExtensionType)
 
 NONE = "none"
+NO_NUMBER = "neither OIN nor HRN"
 USAGES = {ExtendedKeyUsageOID.CLIENT_AUTH: "clientAuth", ExtendedKeyUsageOID.SERVER_AUTH: "serverAuth"}
 
 
@@ -107,7 +108,7 @@ def number_kind(number: str) -> str:
     try:
         check_oin(number)
     except ValueError:
-        return "neither OIN nor HRN"
+        return NO_NUMBER
     prefix = number[: len(TEST_PREFIX)]
     if prefix == TEST_PREFIX:
         return "test OIN"

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from aansluitkit.certificates import facts, rules
 from aansluitkit.certificates.reading import public_bytes
+from aansluitkit.connection.model import APART
 from aansluitkit.errors import KitError
 
 Read = Callable[[Path], bytes]  # gives the content of a file, decrypted where Ansible Vault encrypted it
@@ -20,13 +21,15 @@ Read = Callable[[Path], bytes]  # gives the content of a file, decrypted where A
 def problems(folder: Path, read: Read = Path.read_bytes) -> list[str]:
     """Everything that is wrong with the PEM files in ``folder``.
 
-    A set is ``certificate.pem``, ``key.pem`` and ``trust.pem``, or the same behind ``internal-``.
+    A set is ``certificate.pem``, ``key.pem`` and ``trust.pem``, or the same behind ``internal-``. Certificate and key
+    behind ``signing-`` or ``encryption-`` have the roots of the first.
     """
     found: list[str] = []
     for path in sorted(folder.glob("*certificate.pem")):
         prefix = path.name.removesuffix("certificate.pem")
         try:
-            found += _problems(path, folder / f"{prefix}key.pem", folder / f"{prefix}trust.pem", read)
+            trust = "trust.pem" if prefix.removesuffix("-") in APART else f"{prefix}trust.pem"
+            found += _problems(path, folder / f"{prefix}key.pem", folder / trust, read)
         except KitError as error:
             found.append(str(error))
     return found
@@ -38,6 +41,7 @@ def _problems(certificate: Path, key: Path, trust: Path, read: Read) -> list[str
     return [
         *rules.is_valid_now(str(certificate), chain[0]),
         *rules.belongs_to_key(str(certificate), chain[0], public, str(key)),
+        *(() if certificate.name.startswith("internal-") else rules.has_rsa_key(str(certificate), chain[0])),
         *_problems_of_chain(certificate, chain, roots),
     ]
 

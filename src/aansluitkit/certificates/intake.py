@@ -88,6 +88,15 @@ class _Case:
 
     def examined(self) -> Examined:
         """What was found."""
+        if facts.is_authority(self.leaf) and not facts.dns_names(self.leaf):
+            self.problems += rules.is_no_authority(self.file, self.leaf)  # nothing else was meant with it
+        else:
+            self._judge()
+        party = self.wanted.party if self.wanted else None
+        found = (tuple(self.problems), tuple(self.warnings), tuple(self.notes))
+        return Examined(self.content.path, self.chain, party, self.revocations, *found)
+
+    def _judge(self) -> None:
         self._judge_leaf()
         if self.wanted:
             self._judge_by_inventory(self.wanted)
@@ -97,27 +106,22 @@ class _Case:
         self._judge_trust(self.wanted.anchors if self.wanted else None)
         self._judge_revocations()
         self._judge_key()
-        party = self.wanted.party if self.wanted else None
-        found = (tuple(self.problems), tuple(self.warnings), tuple(self.notes))
-        return Examined(self.content.path, self.chain, party, self.revocations, *found)
 
     def _judge_leaf(self) -> None:
         file, leaf = self.file, self.leaf
-        for rule in (
-            rules.is_valid_now,
-            rules.is_no_authority,
-            rules.serves_both_ways,
-            rules.may_sign,
-            rules.is_strong,
-        ):
+        for rule in (rules.is_valid_now, rules.serves_both_ways, rules.may_sign, rules.is_strong):
             self.problems += rule(file, leaf)
-        self.problems += rules.has_a_name(file, leaf)
+        if not facts.is_self_signed(leaf):
+            self.problems += rules.is_no_authority(file, leaf)
+        others = self.wanted and self.wanted.party is Party.PARTNER  # who may end TLS elsewhere
+        (self.warnings if others else self.problems).extend(rules.has_rsa_key(file, leaf))
         self.warnings += (*rules.is_long_enough(file, leaf), *rules.lasts(file, leaf, ORDER_DAYS))
 
     def _judge_without_inventory(self) -> None:
         tests = list(rules.is_for_real(self.file, self.leaf, "production", "use it for tests alone"))
         self.warnings += tests
         self.problems += () if tests else rules.is_of_allowed_type(self.file, self.leaf)
+        self.problems += (*rules.has_a_number(self.file, self.leaf), *rules.has_a_name(self.file, self.leaf))
         self.notes.append(f"{self.file} was compared with no inventory: name one with --inventory")
 
     def _judge_by_inventory(self, wanted: Demands) -> None:
@@ -125,6 +129,8 @@ class _Case:
         self._judge_number(wanted)
         if wanted.name:
             self.problems += rules.covers_name(file, leaf, *wanted.name)
+        else:
+            self.problems += rules.has_a_name(file, leaf)
         if wanted.organisation:
             self.warnings += rules.bears_organisation(file, leaf, *wanted.organisation)
         if wanted.takes_test_certificates:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,14 +97,33 @@ def read_content(path: Path, content: bytes, passphrase: Passphrase = no_passphr
         raise KitError(
             f"{path} is a Java keystore: convert it with keytool -importkeystore -deststoretype PKCS12, and give that"
         )
-    text = next(
-        (content.decode(name, "replace").encode() for mark, name in _WIDE.items() if content[:3].startswith(mark)),
-        content,
-    )
+    text = as_utf8(content)
     found = list(_of_pem(path, text, passphrase)) if b"-----BEGIN " in text else list(_of_der(path, text, passphrase))
     if not found:
         raise KitError(f"{path} holds no certificate, key or request that can be read: {_PLEASE}")
     return _gathered(path, found)
+
+
+def as_utf8(content: bytes) -> bytes:
+    """``content`` in UTF-8 without a mark, where it begins with the mark of a Windows text; else as it is."""
+    names = (name for mark, name in _WIDE.items() if content.startswith(mark))
+    name = next(names, None)
+    return content.decode(name, "replace").encode() if name else content
+
+
+def read_passphrase(path: Path) -> bytes:
+    """The first line of ``path`` in UTF-8, whatever encoding the file has.
+
+    Raises:
+        OSError: when it can't be read.
+        IndexError: when it is empty.
+    """
+    line = as_utf8(path.read_bytes()).splitlines()[0]
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return line.decode("cp1252", "replace").encode()
+    return line
 
 
 Item = x509.Certificate | x509.CertificateSigningRequest | PrivateKeyTypes
@@ -121,6 +141,8 @@ def _of_pem(path: Path, text: bytes, passphrase: Passphrase) -> Iterator[Item]:
     for match in _BLOCK.finditer(text):
         label, block = match[1].decode(), match[0] + b"\n"
         try:
+            if label == "OPENSSH PRIVATE KEY":
+                raise KitError(f"{path} holds a key of SSH: give the one of the request (BEGIN PRIVATE KEY)")
             if label.endswith("PRIVATE KEY"):
                 yield _private_key(path, block, load_pem_private_key, passphrase)
             elif label.endswith("CERTIFICATE REQUEST"):
@@ -128,7 +150,7 @@ def _of_pem(path: Path, text: bytes, passphrase: Passphrase) -> Iterator[Item]:
             elif label.endswith("CERTIFICATE"):
                 yield facts.parsed(x509.load_der_x509_certificate(_body(match[0])))
             elif label in {"PKCS7", "CMS"}:
-                yield from map(facts.parsed, pkcs7.load_der_pkcs7_certificates(_body(match[0])))
+                yield from _of_pkcs7(_body(match[0]))
         except _UNREADABLE as error:
             raise KitError(f"{path} holds a {label} that can't be read ({_short(error)}): {_PLEASE}") from error
 
@@ -155,7 +177,7 @@ def _of_der(path: Path, content: bytes, passphrase: Passphrase) -> Iterator[Item
         return
     readers: tuple[Callable[[bytes], list[Item]], ...] = (
         lambda data: [facts.parsed(x509.load_der_x509_certificate(data))],
-        lambda data: list(map(facts.parsed, pkcs7.load_der_pkcs7_certificates(data))),
+        _of_pkcs7,
         lambda data: [x509.load_der_x509_csr(data)],
         lambda data: [_private_key(path, data, load_der_private_key, passphrase)],
     )
@@ -166,6 +188,13 @@ def _of_der(path: Path, content: bytes, passphrase: Passphrase) -> Iterator[Item
             continue
         else:
             return
+
+
+def _of_pkcs7(der: bytes) -> list[Item]:
+    """What many tools write is BER: the certificates do not stand in the order that DER wants."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "PKCS#7 certificates could not be parsed as DER", UserWarning)
+        return list(map(facts.parsed, pkcs7.load_der_pkcs7_certificates(der)))
 
 
 def _bare_base64(content: bytes) -> bytes:
@@ -210,10 +239,13 @@ def _stored(path: Path, store: pkcs12.PKCS12KeyAndCertificates) -> list[x509.Cer
 
 
 def _attempts(path: Path, passphrase: Passphrase) -> Iterator[bytes | None]:
-    """Without passphrase, with an empty one, then with the one that is asked for."""
+    """Without passphrase, with an empty one, then with the one that is asked for, and as old tools spelled that."""
     yield None
     yield b""
-    yield passphrase(path)
+    secret = passphrase(path)
+    yield secret
+    if secret and not secret.isascii():
+        yield secret.decode("latin-1").encode()  # OpenSSL before 1.1 took each byte for a character
 
 
 def _private_key(
@@ -224,7 +256,7 @@ def _private_key(
     except TypeError:
         secret = passphrase(path)
     if secret is None:
-        raise KitError(f"{path} is a key with a passphrase, and none was given: give its passphrase")
+        raise KitError(f"{path} holds a key with a passphrase, and none was given: give its passphrase")
     try:
         return load(data, secret)
     except ValueError as error:

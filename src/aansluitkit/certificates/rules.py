@@ -48,6 +48,13 @@ def bears_number(file: str, certificate: x509.Certificate, number: str, variable
     yield f"{file} has serialNumber '{found}'{hint}, not '{number}' of {variable} (BEV PKI001)"
 
 
+def has_a_number(file: str, certificate: x509.Certificate) -> Sentences:
+    """Whatever the OIN or HRN is, it stands in the subject's serialNumber (BEV PKI001)."""
+    found = facts.serial_number(certificate)
+    if facts.number_kind(found) == facts.NO_NUMBER:
+        yield f"{file} has serialNumber '{found}', which is no OIN or HRN (BEV PKI001): order one with yours"
+
+
 def covers_name(file: str, certificate: x509.Certificate, name: str, variable: str) -> Sentences:
     """The endpoint's name stands in subjectAltName, whole, and does not change (seed 3.3.8; BP ch. 3, Endpoint)."""
     covered = facts.dns_names(certificate)
@@ -59,9 +66,13 @@ def covers_name(file: str, certificate: x509.Certificate, name: str, variable: s
 
 
 def has_a_name(file: str, certificate: x509.Certificate) -> Sentences:
-    """A server is known by subjectAltName alone (RFC 6125 section 6.4.4)."""
-    if not facts.dns_names(certificate):
+    """A server is known by subjectAltName alone (RFC 6125 section 6.4.4), where PKIoverheid writes no wildcard."""
+    names = facts.dns_names(certificate)
+    if not names:
         yield f"{file} has no host name in subjectAltName, where alone TLS looks: order one with the endpoint's name"
+    for name in names:
+        if "*" in name:
+            yield f"{file} is for {name}, a wildcard, which PKIoverheid has not: order one with the whole name"
 
 
 def serves_both_ways(file: str, certificate: x509.Certificate) -> Sentences:
@@ -112,10 +123,19 @@ def is_strong(file: str, certificate: x509.Certificate) -> Sentences:
         )
 
 
+def has_rsa_key(file: str, certificate: x509.Certificate) -> Sentences:
+    """Messages are signed and their payloads encrypted with RSA (BEV ENC004), and PKIoverheid certifies no other."""
+    if not isinstance(certificate.public_key(), rsa.RSAPublicKey):
+        yield (
+            f"{file} has a key of {facts.key_description(certificate)}; adapters sign and decrypt with RSA (BEV "
+            f"ENC004): make a key of RSA {SHORTEST_RSA} bits and order anew"
+        )
+
+
 def is_long_enough(file: str, certificate: x509.Certificate) -> Sentences:
     """RSA keys below 3072 bits are being phased out (NCSC TLS guideline 2025-05; BEV TLSCIPH001)."""
     key = certificate.public_key()
-    if isinstance(key, rsa.RSAPublicKey) and key.key_size < SHORTEST_RSA:
+    if isinstance(key, rsa.RSAPublicKey) and INSUFFICIENT_RSA <= key.key_size < SHORTEST_RSA:
         yield (
             f"{file} has an RSA key of {key.key_size} bits; below {SHORTEST_RSA} is being phased out (NCSC 2025-05): "
             "order the next one with a longer key"

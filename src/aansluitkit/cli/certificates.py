@@ -78,10 +78,12 @@ def certificate(
 
 
 def _passphrase(file: Path | None) -> Callable[[Path], bytes | None]:
+    from aansluitkit.certificates.reading import read_passphrase  # noqa: PLC0415
+
     def ask(path: Path) -> bytes | None:
         if file:
             try:
-                return file.read_bytes().splitlines()[0]
+                return read_passphrase(file)
             except (OSError, IndexError) as error:
                 raise KitError(f"--passphrase-file {file}: holds no passphrase that can be read: mend it") from error
         if not typer.get_text_stream("stdin").isatty():

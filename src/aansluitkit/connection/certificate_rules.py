@@ -15,7 +15,7 @@ from cryptography import x509
 
 from aansluitkit.certificates import rules as expected
 from aansluitkit.certificates.facts import read_leaf
-from aansluitkit.connection.model import Connection, Environment
+from aansluitkit.connection.model import PARTIES, Connection, Environment
 from aansluitkit.connection.rules import TESTING, Finding, Rule
 from aansluitkit.digikoppeling import OIN_TYPE
 
@@ -31,10 +31,9 @@ def parties(connection: Connection) -> Iterator[tuple[str, Path]]:
 def files(connection: Connection) -> Iterator[tuple[str, Path]]:
     """Each party's certificate file, and those with one purpose beside TLS."""
     yield from parties(connection)
-    for name in ("organisation_signing", "organisation_encryption", "partner_signing", "partner_encryption"):
-        path = getattr(connection.certificates, name)
-        if path:
-            yield name, path
+    for party in PARTIES:
+        for use, path in connection.certificates.apart(party).items():
+            yield f"{party}_{use}", path
 
 
 def leaves(connection: Connection) -> list[Found]:

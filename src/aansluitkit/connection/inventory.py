@@ -173,8 +173,18 @@ class _Judgement:
         files = _found(lambda connection: iter(certificate_rules.rules_of(connection)), self.connection)
         for rule in (*rules.RULES, *files, *cpa_rules.RULES):
             self._hear(self.problems, rule, self.connection)
-        for rule in (*rules.WARNINGS, *(certificate_rules.WARNINGS if files else ()), *cpa_rules.WARNINGS):
+        warnings = (*(certificate_rules.WARNINGS if files else ()), *cpa_rules.WARNINGS)
+        for rule in (*rules.WARNINGS, *warnings):
             self._hear(self.warnings, rule, self.connection)
+        for rule in (*rules.OF_RENEWAL, *files, *cpa_rules.RULES):
+            self._hear_of_renewal(self.problems, rule)
+        for rule in warnings:
+            self._hear_of_renewal(self.warnings, rule)
+
+    def _hear_of_renewal(self, into: list[Problem], rule: rules.Rule) -> None:
+        """What ``rule`` says of the connection after the renewal, as far as the renewal changes it."""
+        for path, message in _found(lambda connection: _of_renewal(rule, connection), self.connection):
+            into.append(self.places.problem(path, message, rule.__name__))
 
     def _hear(self, into: list[Problem], rule: rules.Rule, connection: Connection) -> None:
         name = rule.__name__
@@ -199,6 +209,16 @@ def _found(rule: Callable[..., Iterator[Any]], *judged: Any) -> list[Any]:
         return list(rule(*judged))
     except Unknown:
         return []
+
+
+def _of_renewal(rule: rules.Rule, connection: Connection) -> Iterator[rules.Finding]:
+    following, renewal = connection.following, connection.renewal
+    if following is None or renewal is None:
+        return
+    changed = {f"certificates.{name}" for name in renewal.certificates}
+    for path, message in rule(following):
+        if path.startswith("cpa.") or path in changed:
+            yield f"renewal.{path}", message
 
 
 def _neighbours(folder: Path) -> Iterator[Neighbour]:

@@ -371,8 +371,18 @@ class CpaParameters(Model):
         return self.start <= moment < self.end
 
 
+class NextCpa(Model):
+    """The CPA that takes over. It has an id of its own, for both count while their dates overlap."""
+
+    id: CpaId
+    file: Path | None = None
+    start: AwareDatetime
+    end: AwareDatetime
+
+
 PARTIES = ("organisation", "partner")
 USES = ("signing", "encryption", "server", "client")  # of a party's certificates, in the CPA's order
+APART = USES[:2]  # those that a certificate apart from the one for TLS may be for
 
 
 class Certificates(Model):
@@ -393,6 +403,30 @@ class Certificates(Model):
         own: Path | None = getattr(self, f"{party}_{use}", None)
         found: Path = own or getattr(self, party)
         return found
+
+    def apart(self, party: str) -> dict[str, Path]:
+        """The files of ``party`` that are for one use apart from TLS, by that use."""
+        return {use: path for use in APART if (path := getattr(self, f"{party}_{use}"))}
+
+
+CertificateName = Literal[
+    "organisation",
+    "organisation_signing",
+    "organisation_encryption",
+    "partner",
+    "partner_signing",
+    "partner_encryption",
+]
+
+
+class Renewal(Model):
+    """A renewal of certificates, of either party or both, that is under way (docs/rotate.md).
+
+    ``certificates`` are those of ``connection_certificates`` that change; ``cpa`` is the one that names them.
+    """
+
+    cpa: NextCpa
+    certificates: Annotated[dict[CertificateName, Path], Field(min_length=1)]
 
 
 def _check_sha256(value: object) -> str:
@@ -497,6 +531,7 @@ class Connection(Model):
     virtual_addresses: dict[Component, dict[ZoneName, IPv4Address]] = {}
     hosts: Annotated[dict[str, Host], Field(min_length=1)]
     certificates: Certificates
+    renewal: Renewal | None = None
     # Where the CRLs of both parties' chains are served (BEV PKI004): one address or a network each.
     crl_addresses: tuple[Range, ...] = ()
     test_certificates_allowed: TestCertificates | None = None
@@ -509,6 +544,16 @@ class Connection(Model):
     diginetwerk: Diginetwerk | None = None
     extra_flows: tuple[ExtraFlow, ...] = ()
     openstack: OpenStack | None = None
+
+    @property
+    def following(self) -> Connection | None:
+        """The connection as it is to be after the renewal that is under way; None without one."""
+        if self.renewal is None:
+            return None
+        changed = {str(name): path for name, path in self.renewal.certificates.items()}
+        certificates = self.certificates.model_copy(update=changed)
+        cpa = self.cpa.model_copy(update=self.renewal.cpa.model_dump())
+        return self.model_copy(update={"certificates": certificates, "cpa": cpa, "renewal": None})
 
     @property
     def full_name(self) -> str:

@@ -340,6 +340,25 @@ def cpa_is_not_retired(connection: Connection) -> Iterator[Finding]:
             yield f"cpa.retired.{index}", f"'{identity}' is connection_cpa.id, which is in use: take it out of one"
 
 
+def renewal_overlaps(connection: Connection) -> Iterator[Finding]:
+    """Two CPAs count during a renewal, told apart by their ids, and no moment is without one (BP EB009)."""
+    if connection.renewal is None:
+        return
+    cpa, following = connection.cpa, connection.renewal.cpa
+    if following.id in (cpa.id, *cpa.retired):
+        yield (
+            "renewal.cpa.id",
+            f"'{following.id}' is that of a CPA which is in use or retired; both count during the renewal, and only "
+            "their ids tell them apart: give the next one an id of its own",
+        )
+    if following.start > cpa.end:
+        yield (
+            "renewal.cpa.start",
+            f"{following.start.isoformat()} is after connection_cpa.end, {cpa.end.isoformat()}: in between nothing can "
+            "be sent: have it begin before",
+        )
+
+
 def retries_belong_to_profile(connection: Connection) -> Iterator[Finding]:
     """Only a reliable profile repeats and acknowledges (KV ch. 2, 3 and 5)."""
     cpa = connection.cpa
@@ -731,6 +750,7 @@ RULES: tuple[Rule, ...] = (
     ports_once_per_host,
     cpa_dates,
     cpa_is_not_retired,
+    renewal_overlaps,
     services_differ,
     service_actions_once,
     acknowledgments_are_of_one_kind,
@@ -751,4 +771,16 @@ def oin_is_usual(connection: Connection) -> Iterator[Finding]:
         yield "organisation.oin", doubt
 
 
-WARNINGS: tuple[Rule, ...] = (oin_is_usual,)
+def crl_addresses_are_narrow(connection: Connection) -> Iterator[Finding]:
+    """Adapters reach the hosts that publish CRLs, and no others; what moves about has no list to write."""
+    for index, network in enumerate(connection.crl_addresses):
+        if network.prefixlen < WIDEST_RANGE:
+            yield (
+                f"crl_addresses.{index}",
+                f"{network} lets the adapters reach {network.num_addresses} addresses on port 80: write those of the "
+                "hosts that the certificates name ('aansluitkit certificate FILE'), unless these move about",
+            )
+
+
+WARNINGS: tuple[Rule, ...] = (oin_is_usual, crl_addresses_are_narrow)
+OF_RENEWAL: tuple[Rule, ...] = (cpa_dates,)  # asked of the CPA that comes next as well

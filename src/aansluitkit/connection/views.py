@@ -163,9 +163,8 @@ def _database_url(connection: Connection) -> str:
 
 def _adapter(connection: Connection, host: Host) -> dict[str, Any]:
     return {
-        **_msh(connection, host),
+        **_msh(connection, host, "organisation"),
         "domain": connection.host_name,
-        "partner_certificate": str(connection.certificates.partner),
         "database": _database_url(connection),
         "database_owner": DATABASE_OWNER,
         "ebms_port": connection.ports.ebms,
@@ -176,9 +175,8 @@ def _adapter(connection: Connection, host: Host) -> dict[str, Any]:
 
 def _partner(connection: Connection, host: Host) -> dict[str, Any]:
     return {
-        **_msh(connection, host),
+        **_msh(connection, host, "partner"),
         "domain": connection.partner.host_name,
-        "partner_certificate": str(connection.certificates.organisation),
         "database": "sqlite:////var/lib/aansluitkit/adapter.db",
         "database_owner": "",
         "ebms_port": HTTPS_PORT,
@@ -193,7 +191,9 @@ def _partner(connection: Connection, host: Host) -> dict[str, Any]:
     }
 
 
-def _msh(connection: Connection, host: Host) -> dict[str, Any]:
+def _msh(connection: Connection, host: Host, party: str) -> dict[str, Any]:
+    other = next(name for name in PARTIES if name != party)
+    following = connection.following
     return {
         "node": host.name,
         "name": connection.name_of(host),
@@ -205,8 +205,17 @@ def _msh(connection: Connection, host: Host) -> dict[str, Any]:
         "retired_cpas": list(connection.cpa.retired),
         "parties": [connection.organisation.party_id, connection.partner.party_id],
         "cpa_certificates": _fingerprints(connection),
+        "certificates_apart": list(connection.certificates.apart(party)),
+        "partner_certificates": _files(connection, other),
+        "partner_certificates_next": _files(following, other) if following else [],
+        "next_cpa": {"id": following.cpa.id, "certificates": _fingerprints(following)} if following else {},
         "crl_file": CRLS if connection.crl_addresses else "",
     }
+
+
+def _files(connection: Connection, party: str) -> list[str]:
+    certificates = connection.certificates
+    return [str(path) for path in (getattr(certificates, party), *certificates.apart(party).values())]
 
 
 def _fingerprints(connection: Connection) -> list[str]:

@@ -16,16 +16,22 @@ from aansluitkit.ebms.message import MSH_SERVICE
 def write_documents(connection: Connection, folder: Path, state: date) -> list[Path]:
     """Write every document of ``connection`` into ``folder`` and return the files; ``state`` dates the inventory.
 
+    While certificates are being renewed there are two CPAs.
+
     Raises:
         KitError: when a file can't be read, the CPA does not keep a rule, or no PDF can be made; nothing is written
             then.
     """
-    cpa: dict[str, str | bytes] = {
+    agreement: dict[str, str | bytes] = {
         "cpa.xml": cpa_document(connection),
         "consumerspecificatie.xml": render_consumerspecificatie(connection),
         "ping.xml": render("ping.xml.j2", connection=connection, service=MSH_SERVICE),
     }
-    return _write({**cpa, **_netwerkoverzicht(connection, state)}, folder)
+    following = connection.following
+    if following:
+        agreement["cpa-next.xml"] = cpa_document(following)
+        agreement["consumerspecificatie-next.xml"] = render_consumerspecificatie(following)
+    return _write({**agreement, **_netwerkoverzicht(connection, state)}, folder)
 
 
 def write_netwerkoverzicht(connection: Connection, folder: Path, state: date) -> list[Path]:

@@ -42,6 +42,8 @@ PURPOSES = {"client": "tls", "signing": "ondertekening", "encryption": "versleut
 def write_package(inventory: Path, folder: Path) -> list[Path]:
     """Write the package of ``inventory`` into the new ``folder``, whole or not at all, and return its files.
 
+    While certificates are being renewed it is about the CPA that comes next: the Servicecentrum has the other one.
+
     Raises:
         KitError: with everything that is missing, or when ``folder`` is there already.
     """
@@ -52,7 +54,7 @@ def write_package(inventory: Path, folder: Path) -> list[Path]:
         raise KitError(f"the package is not written; this is missing or wrong:\n{told}")
     if folder.exists():
         raise KitError(f"{folder} is there already, and tells what was sent: name another folder")
-    files = _package(found.connection)
+    files = _package(found.connection.following or found.connection)
     _write(files, folder)
     return [folder / name for name in files]
 

@@ -111,6 +111,7 @@ class Streams:
         def begin(direction: str) -> None:
             given = self._order(direction, conversations[direction]) | {"from_them": conversations[_OTHER[direction]]}
             self._in(direction, f"mkdir -m 700 {self._folder} && cat > {self._folder}/stream.py", STREAM.read_text())
+            self._use(direction, self.connection.cpa.id)
             self._in(direction, f"umask 077 && cat > {self._folder}/order.json", json.dumps(given))
             unit = f"systemd-run --quiet --collect --unit={self._folder.rpartition('/')[2]}"
             self._in(direction, f"{unit} python3 {self._folder}/stream.py {self._folder}/order.json")
@@ -118,6 +119,10 @@ class Streams:
         self._both(begin)
         if not self._wait(_FIRST_SECONDS, lambda seen: all(side["taken"] for side in seen.values())):
             raise KitError(f"messages do not go both ways before anything is done: {self._problems()}")
+
+    def switch(self, cpa: str) -> None:
+        """Have both applications use the CPA with id ``cpa`` from now on."""
+        self._both(lambda direction: self._use(direction, cpa))
 
     def end(self) -> Balances:
         """Send no more, wait until all is settled or patience is over, and balance."""
@@ -161,6 +166,9 @@ class Streams:
     def _mark(self, name: str) -> None:
         self._both(lambda direction: self._in(direction, f"touch {self._folder}/{name}"))
 
+    def _use(self, direction: str, cpa: str) -> None:
+        self._in(direction, f"cat > {self._folder}/cpa.new && mv {self._folder}/cpa.new {self._folder}/cpa", cpa)
+
     def _both(self, work: Callable[[str], _T]) -> dict[str, _T]:
         with ThreadPoolExecutor(len(self._hosts)) as pool:
             return dict(zip(self._hosts, pool.map(work, self._hosts), strict=True))
@@ -176,7 +184,6 @@ class Streams:
         service, sender = connection.cpa.services[0], "SR" if direction == "outbound" else "SP"
         roles = connection.cpa.roles
         properties = {
-            "cpaId": connection.cpa.id,
             "fromPartyId": own,
             "fromRole": roles.requester if sender == "SR" else roles.provider,
             "service": f"{service.type}:{service.name}",
@@ -194,7 +201,7 @@ class Streams:
                 "properties": properties,
                 "dataSources": [{"contentType": "text/xml", "content": _CONTENT}],
             },
-            "ping": f"/ebms/ping/{connection.cpa.id}/from/{own}/to/{other}" if self.pings else "",
+            "ping": f"/ebms/ping/{{cpa}}/from/{own}/to/{other}" if self.pings else "",
         }
 
 

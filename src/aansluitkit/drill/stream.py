@@ -1,8 +1,9 @@
 """Runs on a host of the lab as an application does: hands over messages at a steady rate and takes what comes.
 
 One argument, a file with JSON: ``nodes`` (name and address of each adapter of its own side), ``port``, ``trust``
-(file), ``password``, ``rate`` (messages per second), ``request`` (the message), ``from_them`` (the conversation that
-the other side sends in), ``ping`` (path, empty for none) and ``folder``. What is refused or breaks off is handed over
+(file), ``password``, ``rate`` (messages per second), ``request`` (the message but its CPA), ``from_them`` (the
+conversation that the other side sends in), ``ping`` (path, with {cpa}; empty for none) and ``folder``. The id of the
+CPA that is used stands in the folder's file ``cpa``, and may change. What is refused or breaks off is handed over
 again, under the same id, to the next node. It ends when the file ``end`` is in the folder, and sends no more from
 ``stop`` on. What it saw stands in the folder's ``state.json``, written anew every half second. It needs Python alone.
 """
@@ -100,6 +101,11 @@ class Stream:
         """Whether the file ``name`` was put into the folder."""
         return (self.folder / name).exists()
 
+    @property
+    def cpa(self) -> str:
+        """The CPA to use now."""
+        return (self.folder / "cpa").read_text()
+
     def call(self, method: str, path: str, body: str | None = None) -> str | None:
         """The text of an answer, or None and a problem."""
         status, text = self.ask(method, path, body)
@@ -137,7 +143,8 @@ class Stream:
         """Hand one message over, until an adapter says that it has it."""
         identity = str(uuid.uuid4())
         request = self.given["request"]
-        body = json.dumps({**request, "properties": {**request["properties"], "messageId": identity}})
+        own = {"messageId": identity, "cpaId": self.cpa}
+        body = json.dumps({**request, "properties": {**request["properties"], **own}})
         again = False
         while not self.is_there("end"):
             status, text = self.ask("POST", "/ebms/messages", body)
@@ -181,7 +188,7 @@ class Stream:
     def ping(self) -> None:
         """Ping once a second."""
         while self.given["ping"] and not self.is_there("stop"):
-            self.pings += self.call("POST", self.given["ping"]) is not None
+            self.pings += self.call("POST", self.given["ping"].format(cpa=self.cpa)) is not None
             time.sleep(1)
 
     def tell(self) -> None:

@@ -8,14 +8,13 @@ what was.
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
 
-from aansluitkit.ebms.certificates import read_certificate
-from aansluitkit.ebms.encryption import load_key
+from aansluitkit.certificates.facts import read_leaf
 from aansluitkit.ebms.handler import Identity
 from aansluitkit.ebms.scenarios import Scenario
 from aansluitkit.ebms.security import Keys
@@ -36,11 +35,12 @@ class Material:
     outbound: ssl.SSLContext
     administration: ssl.SSLContext
     keys: Keys
+    certificates: Mapping[Path, x509.Certificate]
 
     @property
-    def certificate(self) -> x509.Certificate:
-        """Our certificate."""
-        return read_certificate(self.keys.signer.certificate)
+    def first_to_expire(self) -> tuple[Path, x509.Certificate]:
+        """The one of our certificates in force that expires first, and its file."""
+        return min(self.certificates.items(), key=lambda found: found[1].not_valid_after_utc)
 
     @property
     def crls(self) -> RevocationLists | None:
@@ -72,18 +72,25 @@ def load_material(settings: Settings) -> Material:
     """
     ebms, rest = settings.ebms, settings.rest
     own = ebms.certificate_file, ebms.key_file, ebms.trust_file
+    signing, encryption = ebms.signing or ebms.tls, ebms.encryption or ebms.tls
+    others = [pair for pair in ebms.others if all(file.exists() for file in pair.files)]
+    roots = load_trust(ebms.trust_file)
     keys = Keys(
-        signer=Signer(ebms.key_file, ebms.certificate_file),
-        key=load_key(ebms.key_file),
-        trust=load_trust(ebms.trust_file) if ebms.client_identity is Identity.OIN else (),
+        signer=Signer(signing.key_file, signing.certificate_file),
+        key=Signer(encryption.key_file, encryption.certificate_file).key,
+        trust=roots if ebms.client_identity is Identity.OIN else (),
         crls=read_crls(ebms.crl_file) if ebms.crl_file else None,
-        others=tuple(load_key(path) for path in ebms.other_key_files if path.exists()),
+        others=tuple(Signer(pair.key_file, pair.certificate_file) for pair in others),
+        issuers=(*roots, *(load_trust(ebms.issuers_file) if ebms.issuers_file else ())),
     )
     return Material(
         inbound=_tls(server_context, *own, ebms.crl_file),
         outbound=_tls(client_context, *own, ebms.crl_file),
         administration=_tls(server_context, rest.certificate_file, rest.key_file, None),
         keys=keys,
+        certificates={
+            pair.certificate_file: read_leaf(pair.certificate_file) for pair in (ebms.tls, signing, encryption)
+        },
     )
 
 
@@ -100,7 +107,7 @@ def played_contexts(settings: Settings, make: Callable[..., ssl.SSLContext]) -> 
 def stamp(settings: Settings) -> Stamp:
     """What changes when one of the files does."""
     ebms, rest = settings.ebms, settings.rest
-    own = ebms.certificate_file, ebms.key_file, *ebms.other_key_files, ebms.trust_file, ebms.crl_file
+    own = *ebms.certificate_files, ebms.trust_file, ebms.issuers_file, ebms.crl_file
     return tuple(_state(path) for path in (*own, rest.certificate_file, rest.key_file) if path)
 
 

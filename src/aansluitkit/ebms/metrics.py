@@ -102,8 +102,8 @@ def last_agreements(cpas: Iterable[Cpa]) -> list[Cpa]:
 
 
 def _dates(material: Material) -> Iterator[Metric]:
-    expires = GaugeMetricFamily("ebms_certificate_expires_timestamp_seconds", "When our certificate expires")
-    expires.add_metric([], material.certificate.not_valid_after_utc.timestamp())
+    expires = GaugeMetricFamily("ebms_certificate_expires_timestamp_seconds", "When our first certificate expires")
+    expires.add_metric([], material.first_to_expire[1].not_valid_after_utc.timestamp())
     yield expires
     following = GaugeMetricFamily(
         "ebms_crl_next_update_timestamp_seconds", "Until when the CRL of an authority counts", labels=["authority"]

@@ -9,10 +9,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from aansluitkit.certificates import facts
+from aansluitkit.certificates.chain import build_chain
 from aansluitkit.ebms.certificates import read_certificate
 from aansluitkit.ebms.cpa import Channel, Cpa, EncryptionTerms, SignatureTerms, Terms
 from aansluitkit.ebms.encryption import accepted, decrypt, encrypt
@@ -50,15 +53,26 @@ class Wire:
 class Keys:
     """What a party signs, decrypts and judges with.
 
-    ``others`` are keys to decrypt with as well, while a certificate is being renewed. Signatures count that are of a
-    certificate in the CPA, or of one of the same OIN below ``trust``; with ``crls`` of none that is revoked there.
+    ``others`` are there as well while a certificate is being renewed: to decrypt with, and to sign under a CPA that
+    names one of them. Signatures count that are of a certificate in the CPA, or of one of the same OIN below ``trust``;
+    with ``crls`` of none that is revoked there, nor any of its ``issuers``.
     """
 
     signer: Signer
     key: rsa.RSAPrivateKey
     trust: tuple[x509.Certificate, ...] = ()
     crls: RevocationLists | None = None
-    others: tuple[rsa.RSAPrivateKey, ...] = ()
+    others: tuple[Signer, ...] = ()
+    issuers: tuple[x509.Certificate, ...] = ()
+
+    def objection(self, certificate: bytes) -> str | None:
+        """Why ``certificate`` (DER) does not count, or None: it was revoked, or an issuer of its chain was."""
+        return self.crls.objection(_chain(certificate, self.issuers)) if self.crls else None
+
+    def sign(self, envelope: bytes, payloads: Sequence[Payload], terms: SignatureTerms) -> bytes:
+        """``envelope`` signed with the certificate that the CPA names, or with the one in force where that is gone."""
+        named = (signer for signer in (self.signer, *self.others) if signer.certificate == terms.certificate)
+        return next(named, self.signer).sign(envelope, payloads, terms)
 
 
 class Security:
@@ -75,7 +89,7 @@ class Security:
         """
         envelope, payloads = build(message), message.payloads
         if channel.signature:
-            envelope = self.keys.signer.sign(envelope, payloads, channel.signature)
+            envelope = self.keys.sign(envelope, payloads, channel.signature)
         if channel.encryption:
             payloads = encrypt(payloads, channel.encryption)
         content_type, body = pack(envelope, payloads)
@@ -99,7 +113,7 @@ class Security:
         answer = acknowledgment(message, domain)
         envelope = build(answer)
         signature = _of_acknowledgment(terms)
-        return answer, self.keys.signer.sign(envelope, (), signature) if signature else envelope
+        return answer, self.keys.sign(envelope, (), signature) if signature else envelope
 
     def check_acknowledgment(
         self, message: Message, envelope: bytes, terms: Terms, sent: Callable[[], bytes | None]
@@ -124,15 +138,21 @@ class Security:
     def _decrypt(self, payloads: tuple[Payload, ...], terms: EncryptionTerms) -> tuple[Payload, ...]:
         for other in self.keys.others:
             with contextlib.suppress(SecurityFailure):
-                return decrypt(payloads, other, terms)
+                return decrypt(payloads, other.key, terms)
         return decrypt(payloads, self.keys.key, terms)
 
     def _verify(self, envelope: bytes, payloads: Sequence[Payload], terms: SignatureTerms) -> None:
-        crls = self.keys.crls
         signer = verify(envelope, payloads, terms, self.keys.trust)
-        objection = crls.objection([read_certificate(signer)]) if crls else None
+        objection = self.keys.objection(signer)
         if objection:
             raise SecurityFailure("//Header/Signature", f"the signer's certificate does not count: {objection}")
+
+
+@lru_cache(maxsize=256)  # the same few certificates sign everything
+def _chain(certificate: bytes, issuers: tuple[x509.Certificate, ...]) -> tuple[x509.Certificate, ...]:
+    roots = [issuer for issuer in issuers if facts.is_self_signed(issuer)]
+    chain = build_chain(read_certificate(certificate), (), issuers, roots)
+    return chain.leaf, *chain.issuers
 
 
 def _of_acknowledgment(terms: Terms) -> SignatureTerms | None:

@@ -164,7 +164,8 @@ class Server:
         self._security.keys = found.keys
         self._material = found
         await self._client.renew()
-        log.info("took certificates and CRLs anew; ours is valid until %s", found.certificate.not_valid_after_utc)
+        until = found.first_to_expire[1].not_valid_after_utc
+        log.info("took certificates and CRLs anew; ours is valid until %s", until)
 
     async def stop(self) -> None:
         """Close the listeners, let running exchanges end, and close the database."""
@@ -243,8 +244,8 @@ class Server:
             found = passed_certificate(request.headers.get(offload.header), request.remote, offload.addresses)
         else:
             found = request.get_extra_info("ssl_object").getpeercert(binary_form=True)
-        crls, certificate = self._material.crls, read_certificate(found)
-        objection = crls.objection([certificate]) if crls else None
+        objection = self._material.keys.objection(found)
+        certificate = read_certificate(found)
         if certificate.not_valid_after_utc <= datetime.now(UTC):
             objection = f"it has expired on {certificate.not_valid_after_utc}"
         if objection:
@@ -294,8 +295,9 @@ def _problem(store: Store, material: Material, settings: Settings) -> str | None
         store.ping()
     except SQLAlchemyError:
         return "the database does not answer"
-    if material.certificate.not_valid_after_utc <= datetime.now(UTC):
-        return f"the certificate in {settings.ebms.certificate_file} has expired"
+    file, certificate = material.first_to_expire
+    if certificate.not_valid_after_utc <= datetime.now(UTC):
+        return f"the certificate in {file} has expired"
     if material.crls and not material.crls.crls:
         return f"there are no CRLs in {settings.ebms.crl_file}, so no certificate is accepted"
     return next(iter(material.crls.expired()), None) if material.crls else None

@@ -49,12 +49,26 @@ class DeliverySettings(_Settings):
     parallel: Annotated[int, Field(ge=1, le=256)] = 16
 
 
+class PairSettings(_Settings):
+    """A certificate with its chain, leaf first, and its key, both PEM."""
+
+    certificate_file: Path
+    key_file: Path
+
+    @property
+    def files(self) -> tuple[Path, Path]:
+        """Both."""
+        return self.certificate_file, self.key_file
+
+
 class EbmsSettings(_Settings):
     """Where messages come in; ``trust_file`` has the roots of those who may connect.
 
     ``crl_file`` has the CRLs of their chains: without it revocation is not looked up. It may
-    come later than the adapter, which accepts nobody until then. ``other_key_files`` are there while a certificate is
-    being renewed: what was encrypted for the former or the next one is read with them.
+    come later than the adapter, which accepts nobody until then. ``issuers_file`` has the authorities between them and
+    the roots, which may have been revoked as well. ``signing`` and ``encryption`` are the certificates of a party that
+    has others for these than for TLS. ``others`` are there while a certificate is being renewed: what was
+    encrypted for the former or the next one is read with their keys, and where the CPA names one of them it signs.
     """
 
     address: str
@@ -62,12 +76,26 @@ class EbmsSettings(_Settings):
     path: Annotated[str, Field(pattern="^/.")]
     certificate_file: FilePath
     key_file: FilePath
-    other_key_files: tuple[Path, ...] = ()
+    signing: PairSettings | None = None
+    encryption: PairSettings | None = None
+    others: tuple[PairSettings, ...] = ()
     trust_file: FilePath
+    issuers_file: FilePath | None = None
     crl_file: Path | None = None
     maximum_body_bytes: Annotated[int, Field(ge=1024)] = 20 * 1024 * 1024
     client_identity: Identity = Identity.OIN
     offload: OffloadSettings | None = None
+
+    @property
+    def tls(self) -> PairSettings:
+        """What TLS shows."""
+        return PairSettings(certificate_file=self.certificate_file, key_file=self.key_file)
+
+    @property
+    def certificate_files(self) -> tuple[Path, ...]:
+        """The files with certificates and keys of ours, those included that need not be there."""
+        pairs = (self.tls, self.signing, self.encryption, *self.others)
+        return tuple(file for pair in pairs if pair for file in pair.files)
 
 
 class RestSettings(_Settings):

@@ -71,7 +71,7 @@ _ds: Callable[..., etree._Element] = ElementMaker(namespace=DS, nsmap={"ds": DS,
 
 
 class Signer:
-    """Signs with the key of ``key_file``; sends along the chain of ``certificate_file``, leaf first, both PEM.
+    """Signs with ``key``, that of ``key_file``; sends along the chain of ``certificate_file``, leaf first, both PEM.
 
     Raises:
         KitError: when the files are no RSA key without passphrase, and its certificate.
@@ -87,7 +87,7 @@ class Signer:
             ) from error
         if not isinstance(key, rsa.RSAPrivateKey) or chain[0].public_key() != key.public_key():
             raise KitError(f"{key_file} is not the RSA key of {certificate_file}: give the one it was made for")
-        self._key = key
+        self.key = key
         self._chain = tuple(certificate.public_bytes(Encoding.DER) for certificate in chain)
 
     @property
@@ -115,7 +115,7 @@ class Signer:
         if header is None:
             raise MalformedError("the envelope to sign has no SOAP Header")
         header.append(signature)
-        value = self._key.sign(_canonical(signed_info, EXCLUSIVE), padding.PKCS1v15(), SIGNATURES[algorithm])
+        value = self.key.sign(_canonical(signed_info, EXCLUSIVE), padding.PKCS1v15(), SIGNATURES[algorithm])
         signature[1].text = _base64(value)
         return etree.tostring(root, xml_declaration=True, encoding="UTF-8")
 

@@ -17,8 +17,8 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from aansluitkit.certificates.pkioverheid import Generation
 from aansluitkit.connection import Component, Connection
+from aansluitkit.connection.model import PARTIES
 
 TRIAL_POLICY = "2.16.528.1.1003.1.2.41.15.35.11"  # G4 TRIAL, private TLS, organisation validated server
 ENDPOINT = "party-organisation"
@@ -80,11 +81,24 @@ class Authority:
 
 @dataclass(frozen=True)
 class Subject:
-    """Who a leaf is for."""
+    """Who a leaf is for; ``use`` is signing or encryption where it is not for TLS."""
 
     organisation: str
     names: tuple[str, ...]
     oin: str | None = None
+    use: str | None = None
+
+    @property
+    def distinguished_name(self) -> x509.Name:
+        """Subject of the certificate."""
+        attributes = [
+            x509.NameAttribute(NameOID.COUNTRY_NAME, "NL"),
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, self.organisation),
+            x509.NameAttribute(NameOID.COMMON_NAME, self.names[0]),
+        ]
+        if self.oin:
+            attributes.append(x509.NameAttribute(NameOID.SERIAL_NUMBER, self.oin))
+        return x509.Name(attributes)
 
 
 class Hierarchy:
@@ -134,27 +148,23 @@ class Hierarchy:
         return builder.sign(authority.key, self.generation.hash, rsa_padding=self.generation.padding)
 
     def leaf(self, subject: Subject, issuer: Authority) -> Leaf:
-        """Make a key and certificate for ``subject``, for both ends of two-way TLS."""
+        """Make a key and certificate for ``subject``, for both ends of two-way TLS or else for its one use."""
         key = rsa.generate_private_key(public_exponent=65537, key_size=3072)
-        attributes = [
-            x509.NameAttribute(NameOID.COUNTRY_NAME, "NL"),
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, subject.organisation),
-            x509.NameAttribute(NameOID.COMMON_NAME, subject.names[0]),
-        ]
-        if subject.oin:
-            attributes.append(x509.NameAttribute(NameOID.SERIAL_NUMBER, subject.oin))
-        names = x509.SubjectAlternativeName([x509.DNSName(name) for name in subject.names])
-        purposes = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
-        policy = x509.PolicyInformation(x509.ObjectIdentifier(TRIAL_POLICY), None)
-        usage = _usage(digital_signature=True, key_encipherment=True)
+        usage = _usage(digital_signature=subject.use != "encryption", key_encipherment=subject.use != "signing")
         builder = (
-            self._builder(x509.Name(attributes), key, issuer, VALIDITY)
+            self._builder(subject.distinguished_name, key, issuer, VALIDITY)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(usage, critical=True)
-            .add_extension(purposes, critical=False)
-            .add_extension(names, critical=False)
-            .add_extension(x509.CertificatePolicies([policy]), critical=False)
         )
+        if subject.use is None:
+            names = x509.SubjectAlternativeName([x509.DNSName(name) for name in subject.names])
+            purposes = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
+            policy = x509.PolicyInformation(x509.ObjectIdentifier(TRIAL_POLICY), None)
+            builder = (
+                builder.add_extension(purposes, critical=False)
+                .add_extension(names, critical=False)
+                .add_extension(x509.CertificatePolicies([policy]), critical=False)
+            )
         return self._sign(builder, issuer.key), key
 
     def _builder(
@@ -235,6 +245,7 @@ def _made_for(connection: Connection, generation: Generation) -> str:
         connection.partner.host_name,
         connection.crl_host_name,
         *connection.hosts,
+        *(f"{party} {use}" for party in PARTIES for use in connection.certificates.apart(party)),
     )
     return "\n".join(parties) + "\n"
 
@@ -257,14 +268,12 @@ def _make(connection: Connection, generation: Generation, folder: Path, say: Pro
     trusted = hierarchy.chain(f"aansluitkit lab {generation.upper()}", f"{place}/{generation}")
     foreign = hierarchy.chain("aansluitkit vreemd", f"{place}/vreemd")
     internal = hierarchy.authority("aansluitkit lab - intern")
-    own, partner = _parties(connection).values()
+    partner = _parties(connection)[PARTNER]
     say("making certificates")
-    for name, subject, issuer in (
-        (ENDPOINT, own, trusted[-1]),
-        (PARTNER, partner, trusted[-1]),
-        (FOREIGN, partner, foreign[-1]),
-    ):
-        _write(folder / name, hierarchy.leaf(subject, issuer), issuer, trusted[0].root)
+    for name in (ENDPOINT, PARTNER):
+        _write_party(connection, name, folder / name, hierarchy, trusted[-1])
+        _store(folder / name / "trust.pem", _pem([trusted[0].root]))
+    _write(folder / FOREIGN, hierarchy.leaf(partner, foreign[-1]), foreign[-1], trusted[0].root)
     for authority in (*trusted, *foreign):
         _keep(folder, authority)
     for party in (ENDPOINT, PARTNER):
@@ -333,10 +342,13 @@ def _sign_crls(folder: Path) -> None:
         making.rename(folder / CRLS / f"{place.name}.crl")
 
 
-def order_renewals(connection: Connection, generation: Generation, folder: Path) -> None:
-    """Make the next certificate of each party, with a key of its own, of ``generation``; what is in force stays.
+def order_renewals(
+    connection: Connection, generation: Generation, folder: Path, parties: Collection[str] = PARTIES
+) -> None:
+    """Make the next certificates of ``parties``, with keys of their own, of ``generation``; what is in force stays.
 
-    It lies in ``next/`` of the party's folder and of its hosts'. An order that was not adopted is replaced.
+    They lie in ``next/`` of the party's folder and of its hosts', with the roots that both sides have to trust then. An
+    order that was not adopted is replaced.
     """
     hierarchy = Hierarchy(generation, datetime.now(UTC))
     if not (folder / AUTHORITIES / f"{generation}-tsp").exists():
@@ -345,11 +357,16 @@ def order_renewals(connection: Connection, generation: Generation, folder: Path)
             _keep(folder, authority)
         _sign_crls(folder)
     issuer = load_authority(folder, f"{generation}-tsp")
-    for name, subject in _parties(connection).items():
+    present = x509.load_pem_x509_certificates((folder / ENDPOINT / "trust.pem").read_bytes())
+    roots = [issuer.root, *(root for root in present if set(parties) != set(PARTIES) and root != issuer.root)]
+    for name in _parties(connection):
         shutil.rmtree(folder / name / NEXT, ignore_errors=True)
-        _write(folder / name / NEXT, hierarchy.leaf(subject, issuer), issuer, issuer.root)
+        _store(folder / name / NEXT / "trust.pem", _pem(roots))
+        if name.removeprefix("party-") in parties:
+            _write_party(connection, name, folder / name / NEXT, hierarchy, issuer)
         for host in _hosts_of(connection, name):
-            shutil.copytree(folder / name / NEXT, folder / host / NEXT, dirs_exist_ok=True)
+            shutil.rmtree(folder / host / NEXT, ignore_errors=True)
+            shutil.copytree(folder / name / NEXT, folder / host / NEXT)
 
 
 def adopt_renewals(connection: Connection, generation: Generation, folder: Path) -> None:
@@ -394,11 +411,23 @@ def _keep(folder: Path, authority: Authority) -> None:
     _store(place / "revoked", b"")
 
 
+def _write_party(connection: Connection, name: str, folder: Path, hierarchy: Hierarchy, issuer: Authority) -> None:
+    """Make the certificates of party ``name``: the one for TLS, and those that it has apart."""
+    subject = _parties(connection)[name]
+    _write_pair(folder, hierarchy.leaf(subject, issuer), issuer)
+    for use in connection.certificates.apart(name.removeprefix("party-")):
+        _write_pair(folder, hierarchy.leaf(replace(subject, use=use), issuer), issuer, f"{use}-")
+
+
 def _write(folder: Path, leaf: Leaf, issuer: Authority, trust: x509.Certificate, prefix: str = "") -> None:
+    _write_pair(folder, leaf, issuer, prefix)
+    _store(folder / f"{prefix}trust.pem", _pem([trust]))
+
+
+def _write_pair(folder: Path, leaf: Leaf, issuer: Authority, prefix: str = "") -> None:
     certificate, key = leaf
     _store(folder / f"{prefix}key.pem", _private(key))
     _store(folder / f"{prefix}certificate.pem", _pem([certificate, *issuer.intermediates]))
-    _store(folder / f"{prefix}trust.pem", _pem([trust]))
 
 
 def _private(key: rsa.RSAPrivateKey) -> bytes:

@@ -21,6 +21,7 @@ from aansluitkit.lab.adapter import check_adapter
 from aansluitkit.lab.ansible import ENVIRONMENT
 from aansluitkit.lab.lock import alone, claim
 from aansluitkit.lab.pki import make_pki
+from aansluitkit.lab.renewal import VARIABLES
 from aansluitkit.lab.steps import Steps
 from aansluitkit.playbook import play
 from aansluitkit.project import ROOT, STATE
@@ -39,13 +40,17 @@ def lab_up(inventory: Path, console: Console) -> Report:
         KitError: when a step fails, or another run is at it.
     """
     connection = load_connection(inventory)
+    pki = connection.certificates.partner.parents[1]
+    if not pki.exists() and (inventory / VARIABLES).exists():
+        (inventory / VARIABLES).unlink()  # a renewal in a lab that is gone
+        connection = load_connection(inventory)
     generation = _generation(connection, inventory)
     adapter = check_adapter()
     with alone():
         claim(inventory)
         steps = Steps(console)
         with steps.step("certificates"):
-            make_pki(connection, generation, connection.certificates.partner.parents[1], steps.say)
+            make_pki(connection, generation, pki, steps.say)
         with steps.step("host image"):
             image.build(steps.say)
         with steps.step("landscape"):

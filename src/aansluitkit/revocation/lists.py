@@ -30,10 +30,10 @@ class RevocationLists:
         return {(crl.issuer, entry.serial_number): entry.revocation_date_utc for crl in self.crls for entry in crl}
 
     def objection(self, chain: Sequence[x509.Certificate]) -> str | None:
-        """Why a certificate of ``chain`` does not count, or None.
+        """Why a certificate of ``chain``, from the leaf up to its root, does not count, or None.
 
         As OpenSSL has it: an authority without a CRL, or with one that has expired, vouches for nobody (Digikoppeling
-        use of certificates, chapter 7).
+        use of certificates, chapter 7), and a chain that is not whole can't be known not to be revoked.
         """
         now = datetime.now(UTC)
         for certificate in chain:
@@ -50,6 +50,9 @@ class RevocationLists:
             if revoked:
                 subject = common_name(certificate.subject)
                 return f"'{issuer}' has revoked the certificate of '{subject}' on {revoked:%Y-%m-%d}"
+        if chain and chain[-1].issuer != chain[-1].subject:
+            issuer = common_name(chain[-1].issuer)
+            return f"the certificate of '{issuer}' is not here: it belongs in the file of the partner's certificate"
         return None
 
     def expired(self) -> list[str]:

@@ -71,6 +71,23 @@ def test_everything_is_watched_soonest_first(filled: Path) -> None:
     assert not watched.gaps
 
 
+def test_what_comes_next_is_watched_too(filled: Path, authority: Authority) -> None:
+    """And certificates that are for one purpose."""
+    folder = filled / "certificates"
+    for name, days in (("next", 300), ("signing", 200)):
+        (folder / f"{name}.pem").write_bytes(authority.leaf(Wish(ends=days)).pem)
+    own = filled / "group_vars/all/connection.yml"
+    told = 'connection_certificates:\n  organisation_signing: "{{ inventory_dir }}/certificates/signing.pem"\n'
+    own.write_text(own.read_text().replace("connection_certificates:\n", told))
+    (filled / "group_vars/all/renewal.yml").write_text(
+        'connection_renewal:\n  cpa: {id: NEXT, start: "2026-06-01T00:00:00Z", end: "2029-01-01T00:00:00Z"}\n'
+        '  certificates: {organisation: "{{ inventory_dir }}/certificates/next.pem"}\n'
+    )
+    ends = watch([filled]).ends
+    assert {f"{HOST} (of the organisation, signing)", "NEXT"} <= {end.name for end in ends}
+    assert [end.name for end in ends].count(f"{HOST} (of the organisation)") == 2
+
+
 def test_what_many_rest_on_is_one_line(filled: Path) -> None:
     other = filled.parents[1] / "anders/preprod"
     shutil.copytree(filled.parent, other.parent, symlinks=True)

@@ -29,6 +29,20 @@ def test_what_is_right(folder: Path) -> None:
     assert problems(folder) == []
 
 
+def test_certificates_apart_have_the_same_roots(folder: Path, authority: Authority, stranger: Authority) -> None:
+    for use in ("signing", "encryption"):
+        own = authority.leaf()
+        (folder / f"{use}-certificate.pem").write_bytes(own.pem + authority.intermediates)
+        (folder / f"{use}-key.pem").write_bytes(own.key_pem)
+    assert problems(folder) == []
+    (folder / "signing-certificate.pem").write_bytes(stranger.leaf().pem)
+    told = problems(folder)
+    assert all(problem.startswith(f"{folder}/signing-certificate.pem") for problem in told)
+    assert any("which no root beside it signed" in problem for problem in told)
+    (folder / "signing-key.pem").unlink()
+    assert "signing-key.pem can't be read: No such file or directory" in problems(folder)[0]
+
+
 def test_what_is_wrong_is_a_sentence(folder: Path, authority: Authority, stranger: Authority, made: Made) -> None:
     secret = made.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"x"))
     cases = [

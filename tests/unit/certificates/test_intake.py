@@ -7,11 +7,13 @@ import json
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -21,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
     pkcs7,
     pkcs12,
 )
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -167,6 +169,64 @@ def test_name_that_was_ordered_and_not_delivered(
     request = read_key(written(tmp_path / "request.csr", made.public_bytes(Encoding.PEM)))
     (problem,) = examined(inventory, file, key=request).problems
     assert f"lacks ebms2.elders.example, which '{tmp_path}/request.csr' asks for" in problem
+
+
+ALONE = [
+    (Wish(number=None), "serialNumber 'none', which is no OIN or HRN"),
+    (Wish(number="NL123456789B01"), "serialNumber 'NL123456789B01', which is no OIN or HRN"),
+    (Wish(names=("*.voorbeeldgemeente.example",)), "is for *.voorbeeldgemeente.example, a wildcard"),
+    (Wish(bits=1024), "RSA 1024 bits, which is insufficient"),
+]
+
+
+@pytest.mark.parametrize(("wish", "words"), ALONE, ids=[row[1] for row in ALONE])
+def test_what_is_wrong_without_an_inventory(authority: Authority, file: Path, wish: Wish, words: str) -> None:
+    found = examined(None, written(file, authority.leaf(wish).pem + authority.intermediates))
+    assert [words in problem for problem in found.problems] == [True]
+    assert found.warnings == ()
+
+
+def test_authority_alone_is_one_sentence(authority: Authority, inventory: Path, file: Path) -> None:
+    for made in (authority.root, authority.tsp):
+        for where in (inventory, None):
+            (problem,) = examined(where, written(file, made.pem)).problems
+            assert "is an authority's certificate" in problem
+
+
+def test_key_that_signs_nothing(inventory: Path, file: Path) -> None:
+    """An elliptic curve is strong, and no adapter signs or decrypts with it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.SERIAL_NUMBER, OIN)])
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, now - timedelta(1), now + timedelta(300))
+    names = x509.SubjectAlternativeName([x509.DNSName(HOST)])
+    made = builder.add_extension(names, critical=False).sign(key, hashes.SHA256())
+    found = examined(inventory, written(file, made.public_bytes(Encoding.PEM)))
+    assert any("EC secp256r1; adapters sign and decrypt with RSA" in problem for problem in found.problems)
+
+
+def test_pkcs7_of_other_tools(authority: Authority, tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    """Certificates in the order in which they were given, which DER does not allow; and nothing is muttered."""
+    leaf = written(tmp_path / "leaf.pem", authority.leaf().pem)
+    others = written(tmp_path / "others.pem", authority.root.pem + authority.intermediates)
+    for form in ("PEM", "DER"):
+        store = tmp_path / f"chain.{form}"
+        words = [
+            "openssl",
+            "crl2pkcs7",
+            "-nocrl",
+            "-certfile",
+            others,
+            "-certfile",
+            leaf,
+            "-outform",
+            form,
+            "-out",
+            store,
+        ]
+        subprocess.run(words, check=True)
+        assert len(read_file(store).certificates) == 4
+    assert not recwarn.list
 
 
 def test_self_signed(authority: Authority, inventory: Path, file: Path) -> None:
@@ -328,6 +388,10 @@ UNREADABLE: dict[str, tuple[bytes, str]] = {
     ),
     "no end": (b"-----BEGIN CERTIFICATE-----\nMIIB\n", "holds no certificate"),
     "vault": (b"$ANSIBLE_VAULT;1.1;AES256\n6162\n", "encrypted with Ansible Vault"),
+    "ssh": (
+        b"-----BEGIN OPENSSH PRIVATE KEY-----\nb3Bl\n-----END OPENSSH PRIVATE KEY-----\n",
+        "holds a key of SSH: give the one of the request",
+    ),
     "java": (b"\xfe\xed\xfe\xed\x00\x00\x00\x02", "is a Java keystore: convert it with keytool"),
     "large": (bytes(1024 * 1024 + 1), "has more than"),
 }
@@ -385,7 +449,7 @@ def test_passphrases(authority: Authority, tmp_path: Path) -> None:
     key = written(tmp_path / "key.pem", encrypted)
     with pytest.raises(KitError, match=r"key\.pem does not open with the passphrase given"):
         read_key(key, lambda _: b"fout")
-    with pytest.raises(KitError, match="is a key with a passphrase, and none was given"):
+    with pytest.raises(KitError, match="holds a key with a passphrase, and none was given"):
         read_key(key, no_passphrase)
     assert read_key(key, lambda _: SECRET).public == facts.public_key(made.certificate)
     with pytest.raises(KitError, match="holds no key"):
@@ -485,6 +549,16 @@ def test_passphrase_comes_from_a_file(authority: Authority, tmp_path: Path) -> N
     status, output = command(store, "--passphrase-file", secret)
     assert status == 0
     assert SECRET.decode() not in output
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16"])
+def test_passphrase_in_any_encoding(authority: Authority, tmp_path: Path, encoding: str) -> None:
+    """Of a PKCS#12 of today, and of one of OpenSSL before 1.1, which took each byte of UTF-8 for a character."""
+    for passphrase in ("gehéim", "gehéim".encode().decode("latin-1")):
+        store = written(tmp_path / "x.p12", p12(authority.leaf(), authority, passphrase.encode()))
+        secret = written(tmp_path / "secret", "gehéim\r\n".encode(encoding))
+        status, output = command(store, "--passphrase-file", secret)
+        assert status == 0, output
 
 
 def test_request_is_no_certificate(authority: Authority, tmp_path: Path) -> None:

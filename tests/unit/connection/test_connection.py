@@ -62,7 +62,7 @@ BROKEN = [
     ("198.51.100.64/26", "198.51.100.0/25", "connection_zones.data.network", "overlaps"),
     ("connection_outbound_address: 203.0.113.11", "connection_outbound_address: 203.0.113.10",
      "connection_outbound_address", "inbound address as well"),
-    ('end: "2028', 'end: "2025', "connection_cpa.end", "not after start"),
+    ('end: "2036', 'end: "2025', "connection_cpa.end", "not after start"),
     ("destination: mijnoverheid", "destination: nergens", "connection_extra_flows.0.destination", "neither a host"),
     ("connection_environment: lab", "connection_environment: production", "connection_organisation.oin", "test OIN"),
 ]  # fmt: skip

@@ -17,7 +17,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from aansluitkit.connection import examine, flows_of, load_connection, refuse_deployment, refuse_load
 from aansluitkit.connection.identifiers import doubt_oin
-from aansluitkit.connection.model import Connection, Environment, Profile
+from aansluitkit.connection.model import Component, Connection, Environment, Profile
+from aansluitkit.connection.views import views
 from aansluitkit.errors import InventoryError, KitError, Problem
 
 G4, TRIAL = "2.16.528.1.1003.1.2.44.15.35.11", "2.16.528.1.1003.1.2.41.15.35.11"
@@ -119,6 +120,13 @@ def test_real_inventories_are_accepted(inventories: Path) -> None:
         found = examine(inventories / name)
         assert found.connection, "\n".join(map(str, found.problems))
         assert not found.warnings
+
+
+def test_crls_from_anywhere_are_warned_of(preprod: Path) -> None:
+    path = preprod / "group_vars/all/crls.yml"
+    path.write_text("connection_crl_addresses: [10.90.3.0/28, 0.0.0.0/0]\n")
+    (warning,) = examine(preprod).warnings
+    assert (warning.rule, warning.variable) == ("crl_addresses_are_narrow", "connection_crl_addresses.1")
 
 
 BROKEN = [
@@ -345,3 +353,61 @@ def test_unusual_number_is_a_warning(preprod: Path) -> None:
     assert [(problem.rule, problem.variable) for problem in found.warnings] == [
         ("oin_is_usual", "connection_organisation.oin")
     ]
+
+
+RENEWAL = """connection_renewal:
+  cpa: {{id: {id}, start: "{start}", end: "{end}"}}
+  certificates: {{organisation: "{{{{ inventory_dir }}}}/certificates/next.pem"}}
+"""
+
+
+def renewing(folder: Path, identity: str = "NEXT_0002", begins: int = 0, lasts: int = 300) -> Path:
+    """Declare a renewal of our certificate, and return the file that is to hold the new one."""
+    start, end = (f"{datetime.now(UTC) + timedelta(days=days):%Y-%m-%dT00:00:00Z}" for days in (begins, begins + lasts))
+    told = RENEWAL.format(id=identity, start=start, end=end)
+    (folder / "group_vars/all/renewal.yml").write_text(told)
+    return folder / "certificates/next.pem"
+
+
+def test_renewal_is_what_follows(preprod: Path) -> None:
+    Leaf().write(renewing(preprod))
+    connection = load_connection(preprod)
+    following = connection.following
+    assert following
+    assert (connection.following, following.following) == (following, None)
+    assert (connection.cpa.id != following.cpa.id) is (following.cpa.id == "NEXT_0002")
+    assert following.certificates.organisation != connection.certificates.organisation
+    assert following.certificates.partner == connection.certificates.partner
+    assert following.cpa.services == connection.cpa.services
+
+
+def test_renewal_is_judged_before_it_begins(preprod: Path) -> None:
+    """By the rules of what is in force: what comes next would break the connection as well."""
+    path = renewing(preprod)
+    assert only(preprod, "certificate_files_are_there").variable == "connection_renewal.certificates.organisation"
+    for leaf, rule, _ in BROKEN:
+        leaf.write(path)
+        problem = only(preprod, rule)
+        assert problem.variable.startswith("connection_renewal.")
+        assert problem.file.endswith("renewal.yml")
+    Leaf().write(path)
+    renewing(preprod, lasts=-1)
+    assert only(preprod, "cpa_dates").variable == "connection_renewal.cpa.end"
+
+
+def test_renewal_overlaps(preprod: Path) -> None:
+    Leaf().write(renewing(preprod, load_connection(preprod).cpa.id))
+    assert only(preprod, "renewal_overlaps").variable == "connection_renewal.cpa.id"
+    renewing(preprod, begins=400)
+    problem = only(preprod, "renewal_overlaps")
+    assert (problem.variable, "nothing can be sent" in problem.message) == ("connection_renewal.cpa.start", True)
+
+
+def test_renewal_reaches_the_hosts(preprod: Path) -> None:
+    Leaf().write(renewing(preprod))
+    connection = load_connection(preprod)
+    (adapter,) = (views(connection)[host.name]["adapter"] for host in connection.hosts_of(Component.ADAPTER)[:1])
+    assert adapter["next_cpa"]["id"] == "NEXT_0002"
+    assert adapter["next_cpa"]["certificates"] != adapter["cpa_certificates"]
+    assert adapter["partner_certificates_next"] == adapter["partner_certificates"]
+    assert adapter["certificates_apart"] == []

@@ -41,7 +41,7 @@ def test_picture_of_the_readme_is_of_this_inventory(lab_connection: Connection) 
     assert told
     day, month, year = map(int, told.groups())
     expected = render_picture(lab_connection, date(year, month, day))
-    assert PICTURE.read_text() == expected, "draw it anew: make docs/netwerkoverzicht.svg"
+    assert PICTURE.read_text() == expected, "draw it anew: make docs"
 
 
 def row_of(page: str, group: FlowGroup) -> str:

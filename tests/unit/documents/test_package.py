@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -11,13 +12,13 @@ from typer.testing import CliRunner
 
 from aansluitkit.cli import app
 from aansluitkit.connection import load_connection
-from aansluitkit.documents import package, render_cpa
+from aansluitkit.documents import package, render_cpa, write_documents
 from aansluitkit.documents.package import write_package
 from aansluitkit.ebms.cpa import read_cpa
 from aansluitkit.errors import KitError
 from aansluitkit.project import ROOT
 
-from ..connection.test_rules import change, inventories, preprod
+from ..connection.test_rules import Leaf, change, inventories, preprod, renewing
 
 __all__ = ["inventories", "preprod"]
 
@@ -53,6 +54,22 @@ def test_mail_tells_what_the_servicecentrum_asks(preprod: Path, tmp_path: Path) 
         assert f"{digest}  {name}\n" in sums
         assert digest in mail
     assert read_cpa(attached[f"{connection.cpa.id}.xml"]).id == connection.cpa.id
+
+
+def test_package_of_a_renewal_is_about_what_comes_next(preprod: Path, tmp_path: Path) -> None:
+    path = renewing(preprod)
+    Leaf().write(path)
+    write_package(preprod, tmp_path / "pakket")
+    found = files(tmp_path / "pakket")
+    assert read_cpa(found["bijlagen/NEXT_0002.xml"]).id == "NEXT_0002"
+    assert found["bijlagen/certificaat.pem"] == path.read_bytes()
+    write_documents(load_connection(preprod), tmp_path / "documents", date(2026, 3, 1))
+    former, following = (
+        read_cpa((tmp_path / "documents" / f"{name}.xml").read_bytes()) for name in ("cpa", "cpa-next")
+    )
+    assert (former.id, following.id) == (load_connection(preprod).cpa.id, "NEXT_0002")
+    assert former.parties[0].certificates != following.parties[0].certificates
+    assert former.parties[1].certificates == following.parties[1].certificates
 
 
 def test_same_inventory_same_package(preprod: Path, tmp_path: Path) -> None:

@@ -100,6 +100,7 @@ def settings(folder: Path, pki: Path, party: str, host: str, database: str, **ch
             "certificate_file": own["certificate"],
             "key_file": own["key"],
             "trust_file": own["trust"],
+            "issuers_file": own["certificate"],  # the lab's parties have one provider
             "crl_file": write_crls(pki, folder / "crls.pem"),
             "maximum_body_bytes": 100_000,
         },

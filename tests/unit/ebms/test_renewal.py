@@ -34,7 +34,7 @@ from aansluitkit.ebms.mime import Payload
 from aansluitkit.ebms.security import Keys, Security
 from aansluitkit.ebms.signature import Signer
 from aansluitkit.lab.pki import CRL_VALIDITY, ENDPOINT, PARTNER, REVOKED, Generation, Hierarchy, load_authority
-from aansluitkit.revocation import read_crls
+from aansluitkit.revocation import RevocationLists, read_crls
 
 from .conftest import HEADERS, LOOPBACK, Loop, Node, Pair, cpa_of, introduce, settings, start, write_crls
 from .test_adapter import message
@@ -266,7 +266,7 @@ def test_signature_of_a_revoked_certificate_is_refused(pki: Path, connection: An
     for party, refused in ((PARTNER, False), (REVOKED, True)):
         signer = Signer(pki / party / "key.pem", pki / party / "certificate.pem")
         agreed = replace(channel, signature=replace(channel.signature, certificate=signer.certificate))
-        security = Security(Keys(signer, load_key(pki / party / "key.pem"), crls=crls))
+        security = Security(Keys(signer, load_key(pki / party / "key.pem"), crls=crls, issuers=_issuers(pki)))
         sent = build(message(Pair(None, None, pki, connection)))  # type: ignore[arg-type]
         wire = security.seal(read_envelope(sent, ()), agreed)
         if refused:
@@ -276,16 +276,36 @@ def test_signature_of_a_revoked_certificate_is_refused(pki: Path, connection: An
             security.open(read_envelope(wire.envelope, ()), wire.envelope, agreed)
 
 
+def _issuers(pki: Path) -> tuple[x509.Certificate, ...]:
+    """The authorities of the lab, the root last."""
+    files = (pki / PARTNER / "certificate.pem", pki / PARTNER / "trust.pem")
+    return tuple(one for file in files for one in x509.load_pem_x509_certificates(file.read_bytes()))[1:]
+
+
+def test_signature_below_a_revoked_authority_is_refused(pki: Path, generation: str, tmp_path: Path) -> None:
+    """CRLs are looked up at every level of the chain (BEV PKI003), which has to be whole for that."""
+    signer = Signer(pki / PARTNER / "key.pem", pki / PARTNER / "certificate.pem")
+    keys = Keys(signer, signer.key, crls=read_crls(write_crls(pki, tmp_path / "crls.pem")), issuers=_issuers(pki))
+    assert keys.objection(signer.certificate) is None
+    assert "is not here" in str(replace(keys, issuers=keys.issuers[1:]).objection(signer.certificate))
+    hierarchy = Hierarchy(Generation(generation), datetime.now(UTC))
+    domain, provider = (load_authority(pki, f"{generation}-{layer}") for layer in ("domein", "tsp"))
+    crl = hierarchy.crl(domain, [provider.certificate.serial_number], 2**40)
+    others = [one for one in keys.crls.crls if one.issuer != crl.issuer] if keys.crls else []
+    revoked = replace(keys, crls=RevocationLists([*others, crl]))
+    assert "Domein' has revoked the certificate of 'TRIAL" in str(revoked.objection(signer.certificate))
+
+
 def test_what_is_encrypted_for_the_former_key_is_read(terms: Terms, pki_g4: Path, pki_g1: Path) -> None:
     """The CPA names the old certificate for a while, and the new one before it is shown."""
     signer = Signer(pki_g4 / ENDPOINT / "key.pem", pki_g4 / ENDPOINT / "certificate.pem")
-    former, current = (load_key(pki / PARTNER / "key.pem") for pki in (pki_g4, pki_g1))
+    former, current = (Signer(pki / PARTNER / "key.pem", pki / PARTNER / "certificate.pem") for pki in (pki_g4, pki_g1))
     sent = compose(terms, [Payload("deel", "text/xml", b"<zaak/>")], "test")
-    wire = Security(Keys(signer, former)).seal(sent, terms.channel)
+    wire = Security(Keys(signer, former.key)).seal(sent, terms.channel)
     received = read_message(wire.content_type, wire.body)
     with pytest.raises(SecurityFailure, match="for another key"):
-        Security(Keys(signer, current)).open(received, wire.envelope, terms.channel)
-    (payload,) = Security(Keys(signer, current, others=(former,))).open(received, wire.envelope, terms.channel)
+        Security(Keys(signer, current.key)).open(received, wire.envelope, terms.channel)
+    (payload,) = Security(Keys(signer, current.key, others=(former,))).open(received, wire.envelope, terms.channel)
     assert payload.content == b"<zaak/>"
 
 
@@ -307,7 +327,8 @@ class Side:
         crls = b"".join(write_crls(each, self.folder / "one.pem").read_bytes() for each in trusted)
         chosen = (shows or current) / self.party
         contents = {part: (chosen / f"{part}.pem").read_bytes() for part in ("certificate", "key")}
-        for name, content in {**contents, "trust": roots, "crls": crls}.items():
+        issuers = b"".join((each / self.party / "certificate.pem").read_bytes() for each in trusted)
+        for name, content in {**contents, "trust": roots, "issuers": issuers, "crls": crls}.items():
             (self.folder / f"{name}.new").write_bytes(content)
             (self.folder / f"{name}.new").rename(self.folder / f"{name}.pem")
 
@@ -343,7 +364,7 @@ def sides(
         folder = tmp_path / party
         folder.mkdir()
         given = settings(folder, pki, party, host, f"sqlite:///{folder}/node.db")
-        own = {f"{part}_file": folder / f"{part}.pem" for part in PARTS}
+        own = {f"{part}_file": folder / f"{part}.pem" for part in (*PARTS, "issuers")}
         oin = (connection.organisation if party == ENDPOINT else connection.partner).oin
         side = Side(None, folder, party, f"urn:osb:oin:{oin}", action)  # type: ignore[arg-type]
         side.put(pki)

@@ -138,12 +138,14 @@ def test_same_crls_leave_the_file_alone(host: Host) -> None:
 @pytest.mark.parametrize("layer", [2, 1], ids=["leaf", "tsp"])
 def test_revocation_is_known_at_every_level(host: Host, layer: int) -> None:
     host.refresh()
-    victim = host.pki.leaf[0] if layer == 2 else host.pki.chain[2].certificate
-    assert read_crls(host.crls).objection([victim]) is None
+    authorities = [authority.certificate for authority in reversed(host.pki.chain)]
+    chain = [host.pki.leaf[0], *authorities] if layer == 2 else authorities
+    victim = chain[0]
+    assert read_crls(host.crls).objection(chain) is None
     host.publish(layer, host.crl(layer, 6, timedelta(0), victim.serial_number))
     assert host.refresh() == []
     assert "certificate revoked" in openssl(host)
-    assert "has revoked the certificate of" in (read_crls(host.crls).objection([victim]) or "")
+    assert "has revoked the certificate of" in (read_crls(host.crls).objection(chain) or "")
 
 
 BAD = {
