@@ -138,7 +138,10 @@ def _gathered(path: Path, items: list[Item]) -> Content:
 
 
 def _of_pem(path: Path, text: bytes, passphrase: Passphrase) -> Iterator[Item]:
-    for match in _BLOCK.finditer(text):
+    blocks = list(_BLOCK.finditer(text))
+    if len(blocks) < text.count(b"-----BEGIN "):
+        raise KitError(f"{path} breaks off: a BEGIN line in it has no END line of its own: get the whole file")
+    for match in blocks:
         label, block = match[1].decode(), match[0] + b"\n"
         try:
             if label == "OPENSSH PRIVATE KEY":
@@ -172,6 +175,8 @@ def _length(der: bytes) -> int:
 
 def _of_der(path: Path, content: bytes, passphrase: Passphrase) -> Iterator[Item]:
     der = content if content[:1] == b"\x30" else _bare_base64(content)
+    if der[:1] == b"\x30" and len(der) < _length(der):
+        raise KitError(f"{path} breaks off: it has {len(der)} of {_length(der)} bytes: get the whole file")
     if _is_pkcs12(der):
         yield from _of_pkcs12(path, der, passphrase)
         return

@@ -386,7 +386,8 @@ UNREADABLE: dict[str, tuple[bytes, str]] = {
         b"-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n",
         "holds a CERTIFICATE that can't be",
     ),
-    "no end": (b"-----BEGIN CERTIFICATE-----\nMIIB\n", "holds no certificate"),
+    "no end": (b"-----BEGIN CERTIFICATE-----\nMIIB\n", "breaks off: a BEGIN line in it has no END line"),
+    "half": (b"\x30\x82\x05\xd8" + bytes(100), "breaks off: it has 104 of 1500 bytes"),
     "vault": (b"$ANSIBLE_VAULT;1.1;AES256\n6162\n", "encrypted with Ansible Vault"),
     "ssh": (
         b"-----BEGIN OPENSSH PRIVATE KEY-----\nb3Bl\n-----END OPENSSH PRIVATE KEY-----\n",
