@@ -9,6 +9,7 @@ import json
 import re
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -434,13 +435,62 @@ def test_promotion_loses_and_doubles_nothing() -> None:
     assert databases() == before
 
 
-def test_drills_lose_and_double_nothing() -> None:
-    names = ("adapter_node_killed", "adapters_killed", "database_restarted")
-    held = kit("drill", INVENTORY, *names, "--rate", "3", "--json", "-")
+def test_nothing_is_lost_in_any_drill() -> None:
+    held = kit("drill", INVENTORY, "--rate", "3", "--json", "-")
     assert held.returncode == 0, held.stdout[-3000:] + held.stderr[-3000:]
     report = json.loads(held.stdout)
-    assert (report["failed"], report["passed"]) == (0, len(names))
+    assert (report["failed"], report["passed"] + report["skipped"]) == (0, len(report["drills"]))
     assert {(drill["lost"], drill["doubled"]) for drill in report["drills"]} == {(0, 0)}
+
+
+def release(folder: Path, name: str, code: str) -> Path:
+    """The packages of the adapter that is deployed, under another name, with ``code`` in its main module."""
+    words = [sys.executable, "-m", "aansluitkit.wheelhouse"]
+    archive = subprocess.run(words, capture_output=True, text=True, check=True)
+    wheels = folder / name
+    subprocess.run(["tar", "--extract", "--file", archive.stdout.strip(), "--one-top-level=" + str(wheels)], check=True)
+    [wheel] = (wheels / "wheels").glob("aansluitkit-*.whl")
+    with zipfile.ZipFile(wheel) as former:
+        content = {each: former.read(each) for each in former.namelist()}
+    head = "from __future__ import annotations\n"
+    content[MAIN] = content[MAIN].replace(head.encode(), f"{head}{code}\n".encode(), 1)
+    with zipfile.ZipFile(wheel, "w") as changed:
+        for each, data in content.items():
+            changed.writestr(each, data)
+    made = folder / f"aansluitkit-{name}.tar"
+    subprocess.run(["tar", "--create", "--file", str(made), "--directory", str(wheels), "wheels"], check=True)
+    return made
+
+
+def upgrade(packages: Path) -> subprocess.CompletedProcess[str]:
+    return play("upgrade.yml", "--extra-vars", f"ebms_adapter_packages={packages}")
+
+
+MAIN = "aansluitkit/ebms/__main__.py"
+
+
+def test_upgrade_goes_unnoticed_and_a_broken_release_goes_back(tmp_path: Path) -> None:
+    """Two nodes to another release, and one to a release that does not start, while messages go both ways."""
+    nodes = ("adapter-1", "adapter-2")
+    connection = drilled(load_connection(ROOT / INVENTORY))
+    with (
+        closing(Site(connection, INVENTORY)) as site,
+        Ground(ROOT / INVENTORY, connection, site).agreement(),
+        under_load(connection, 3) as streams,
+    ):
+        done = upgrade(release(tmp_path, "changed", "RELEASE = 'changed'"))
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+        assert all("aansluitkit-changed" in on(node, "readlink /opt/aansluitkit/current") for node in nodes)
+        broken = upgrade(release(tmp_path, "broken", "raise SystemExit('this release is broken')"))
+        assert broken.returncode != 0
+        said = " ".join(broken.stdout.split())
+        assert "adapter-1 did not come up with the new release and runs the former one again" in said, said[-3000:]
+        assert "this release is broken" in said
+        assert all("aansluitkit-changed" in on(node, "readlink /opt/aansluitkit/current") for node in nodes)
+    assert all(balance.whole for balance in streams.balances.values()), streams.balances
+    assert '"outcome": "failed"' in on("adapter-2", "tail -n 1 /var/log/aansluitkit-deployments.jsonl")
+    again = kit("lab", "up", INVENTORY)
+    assert again.returncode == 0, again.stdout[-3000:] + again.stderr
 
 
 def test_bad_inventory_changes_nothing(tmp_path: Path) -> None:
