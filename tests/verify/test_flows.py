@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable
 from ipaddress import IPv4Address
-from typing import Any
 
 import pytest
 
@@ -31,7 +29,6 @@ ANSWERED = ("open", "refused")  # a packet came there and back
 
 
 Target = tuple[str, int]
-Outcomes = dict[tuple[str, str, Target], str]  # by source, protocol and target
 
 
 def is_from(connection: Connection, flow: Flow, source: Host) -> bool:
@@ -103,48 +100,59 @@ def guests(connection: Connection) -> list[Host]:
     return [host for host in connection.hosts.values() if Component.MANAGEMENT not in host.components]
 
 
-def tries(connection: Connection, source: Host, protocol: str) -> list[Target]:
-    """Everything that is tried from ``source``."""
+def undeclared(connection: Connection, source: Host, protocol: str) -> list[Target]:
+    """Everything that is tried from ``source`` although it may not be."""
     addresses = {**addresses_beyond(connection, source), **addresses_beside(connection, source)}
-    undeclared = {(address, port) for address in addresses for port in ports(connection, protocol)}
-    return sorted(undeclared | declared(connection, source, protocol))
+    tried = {(address, port) for address in addresses for port in ports(connection, protocol)}
+    return sorted(tried - declared(connection, source, protocol))
 
 
-def from_all(connection: Connection, ask: Any) -> dict[str, Any]:
-    """What ``ask`` finds on each host from which traffic is tried, all at once."""
-    sources = guests(connection)
-    with ThreadPoolExecutor(len(sources)) as pool:
-        return dict(zip((host.name for host in sources), pool.map(ask, sources), strict=True))
+class Outcomes:
+    """How what is tried from every host ends; a host that can't be asked fails the checks that need it alone."""
+
+    def __init__(self, site: Site, tried: Callable[[Host, str], list[Target]]) -> None:
+        def attempt(source: Host) -> dict[str, dict[Target, str]]:
+            found = {}
+            for protocol, do in DO.items():
+                places = tried(source, protocol)
+                ended = site.probe(source, do, targets=places)["outcomes"] if places else []
+                found[protocol] = dict(zip(places, ended, strict=True))
+            return found
+
+        self._found = site.ask_all(guests(site.connection), attempt)
+
+    def of(self, source: Host, protocol: str) -> dict[Target, str]:
+        """What was tried from ``source``, and how it ended.
+
+        Raises:
+            KitError: when ``source`` could not be asked.
+        """
+        found: dict[str, dict[Target, str]] = self._found[source.name]()
+        return found[protocol]
+
+
+@pytest.fixture(scope="session")
+def allowed(site: Site, connection: Connection) -> Outcomes:
+    """How everything that is declared ends."""
+    return Outcomes(site, lambda source, protocol: sorted(declared(connection, source, protocol)))
 
 
 @pytest.fixture(scope="session")
 def outcomes(site: Site, connection: Connection) -> Outcomes:
-    """How everything that is tried from every host to every other ends."""
-
-    def attempt(source: Host) -> Outcomes:
-        return {
-            (source.name, protocol, place): outcome
-            for protocol, do in DO.items()
-            for places in (tries(connection, source, protocol),)
-            for place, outcome in zip(places, site.probe(source, do, targets=places)["outcomes"], strict=True)
-        }
-
-    found: Outcomes = {}
-    for each in from_all(connection, attempt).values():
-        found.update(each)
-    return found
+    """How everything else ends, from every host to every other."""
+    return Outcomes(site, lambda source, protocol: undeclared(connection, source, protocol))
 
 
 @pytest.mark.check(PATH, "firewall")
 def test_declared_flow_passes(
-    site: Site, connection: Connection, firewalls: Firewalls, outcomes: Outcomes, flow: Flow
+    site: Site, connection: Connection, firewalls: Firewalls, allowed: Outcomes, flow: Flow
 ) -> None:
     """What was declared is let through."""
     sources = [host for host in guests(connection) if is_from(connection, flow, host)]
     if not sources:
         pytest.skip(f"{flow.source} is not ours to run checks on")
     places = targets(connection, flow)
-    found = {outcomes[source.name, flow.protocol, place] for source in sources for place in places}
+    found = {allowed.of(source, flow.protocol)[place] for source in sources for place in places}
     if found <= {*ANSWERED} or (flow.protocol == "udp" and arrives(site, connection, flow, sources)):
         return
     firewalls.blame(flow.id, ", ".join(sorted(found - {*ANSWERED})))
@@ -175,12 +183,8 @@ def refuse_undeclared(
 ) -> None:
     """Fail when ``source`` had an answer from one of ``addresses`` where no flow is declared."""
     for protocol in DO:
-        answered = {
-            place
-            for (name, tried, place), outcome in outcomes.items()
-            if (name, tried) == (source.name, protocol) and outcome in ANSWERED and place[0] in addresses
-        }
-        passed = answered - declared(connection, source, protocol)
+        found = outcomes.of(source, protocol)
+        passed = {place for place, outcome in found.items() if outcome in ANSWERED and place[0] in addresses}
         if passed:
             told, hosts = firewalls.openings()
             reached = [
@@ -211,27 +215,20 @@ def test_neighbours_refuse_the_rest(
 @pytest.fixture(scope="session")
 def outcomes6(site: Site, connection: Connection) -> Outcomes:
     """The same over IPv6, which no flow uses: to every address that a host happens to have."""
-    hosts = guests(connection)
-    held = from_all(connection, lambda host: site.probe(host, "addresses6")["addresses"])
+    asked = site.ask_all(guests(connection), lambda host: site.probe(host, "addresses6")["addresses"])
     tried = sorted({SSH_PORT, *(flow.port for flow in flows_of(connection) if flow.port and flow.protocol == "tcp")})
 
-    def attempt(source: Host) -> Outcomes:
-        own = {interface for interface, _ in held[source.name]}
-        places = [
+    def places(source: Host, protocol: str) -> list[Target]:
+        own = {interface for interface, _ in asked[source.name]()}
+        held = [pair for name, ask in asked.items() if name != source.name and not ask.failed for pair in ask()]
+        return [
             (f"{address}%{interface}" if address.startswith("fe80") else address, port)
-            for host in hosts
-            if host is not source and own
-            for interface, address in held[host.name]
-            if interface in own or not address.startswith("fe80")
+            for interface, address in held
+            if protocol == "tcp" and own and (interface in own or not address.startswith("fe80"))
             for port in tried
         ]
-        found = site.probe(source, "connect", targets=places)["outcomes"] if places else []
-        return {(source.name, "tcp", place): outcome for place, outcome in zip(places, found, strict=True)}
 
-    result: Outcomes = {}
-    for each in from_all(connection, attempt).values():
-        result.update(each)
-    return result
+    return Outcomes(site, places)
 
 
 @pytest.mark.check(PATH, "firewall")
@@ -239,9 +236,7 @@ def test_nothing_passes_over_ipv6(
     connection: Connection, firewalls: Firewalls, outcomes6: Outcomes, source: Host
 ) -> None:
     """Nothing passes over IPv6 from here to any address that another host has."""
-    passed = sorted(
-        place for (name, _, place), outcome in outcomes6.items() if name == source.name and outcome in ANSWERED
-    )
+    passed = sorted(place for place, outcome in outcomes6.of(source, "tcp").items() if outcome in ANSWERED)
     if passed:
         told, hosts = firewalls.openings()
         reached = ", ".join(f"[{address}]:{port}" for address, port in passed[:SHOWN])
@@ -257,7 +252,7 @@ def test_rules_in_force_are_the_declared_ones(
     site: Site, connection: Connection, firewalls: Firewalls, guarded: Host
 ) -> None:
     """The rules of this firewall are those of the declared flows, on every port and protocol, and none besides."""
-    found = firewalls.differences[guarded.name]
+    found = firewalls.differences(guarded.name)
     differing = [f"{kind} is '{rule}'" for kind in ("undeclared", "missing") for rule in found[kind]]
     if differing:
         more = f" and {len(differing) - SHOWN} more" if len(differing) > SHOWN else ""

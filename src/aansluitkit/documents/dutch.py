@@ -36,6 +36,7 @@ _PURPOSES = {
     Purpose.SHARING: "levensteken van hosts die een adres delen",
     Purpose.HEALTH: "gezondheidscontrole door de loadbalancer",
     Purpose.STORE: "opslag van berichten en CPA's",
+    Purpose.REPLICATION: "de standby volgt de primaire database",
     Purpose.APPLICATION: "applicatie biedt berichten aan en haalt ze op",
     Purpose.METRICS: "meetwaarden voor Prometheus",
     Purpose.NAMES: "namen opzoeken (DNS)",

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import NoReturn
 
 from aansluitkit.connection import Flow, Host, flows_of
 from aansluitkit.connection.firewalls import guarded_hosts
 from aansluitkit.connection.rule_places import RulePlace, rule_places, rules_file
-from aansluitkit.verification.site import Site, unproved
+from aansluitkit.verification.site import Answer, Site, unproved
 
 SHOWN = 5
 
@@ -23,15 +22,20 @@ class Firewalls:
         self.connection = site.connection
 
     @cached_property
-    def differences(self) -> dict[str, dict[str, list[str]]]:
-        """By host: the lines that are ``missing`` and those that are ``undeclared``, each after its chain."""
-
+    def _asked(self) -> dict[str, Answer]:
         def ask(host: Host) -> dict[str, list[str]]:
             return self.site.probe(host, "rules", declared=rules_file(self.connection, host))
 
-        hosts = guarded_hosts(self.connection)
-        with ThreadPoolExecutor(len(hosts)) as pool:
-            return dict(zip((host.name for host in hosts), pool.map(ask, hosts), strict=True))
+        return self.site.ask_all(guarded_hosts(self.connection), ask)
+
+    def differences(self, host: str) -> dict[str, list[str]]:
+        """The lines that are ``missing`` on ``host`` and those that are ``undeclared``, each after its chain.
+
+        Raises:
+            KitError: when the host can't be asked.
+        """
+        found: dict[str, list[str]] = self._asked[host]()
+        return found
 
     def on_the_way(self, flow: Flow) -> dict[str, list[RulePlace]]:
         """The rules of ``flow``, by host, in the order in which its packets meet them."""
@@ -47,7 +51,7 @@ class Firewalls:
             host: place
             for host, places in self.on_the_way(flow).items()
             for place in reversed(places)
-            if any(_is_rule(line, place.chain, flow) for line in self.differences[host]["missing"])
+            if any(_is_rule(line, place.chain, flow) for line in self.differences(host)["missing"])
         }
 
     def blame(self, identity: str, outcome: str) -> NoReturn:
@@ -61,12 +65,13 @@ class Firewalls:
             rule = f"its rule in {place.chain}, line {place.line} of {file}, is not in force"
             unproved(f"firewall {host}: {told}: {rule}", self.site.redeploy(host), operator)
         for host in way:
-            if undeclared := self.differences[host]["undeclared"]:
-                unproved(
-                    f"firewall {host}: {told}: its rule is in force, but so is, undeclared, '{undeclared[0]}'",
-                    self.site.redeploy(host),
-                    operator,
-                )
+            for kind, lines in sorted(self.differences(host).items(), reverse=True):
+                for line in lines[:1]:
+                    unproved(
+                        f"firewall {host}: {told}: its rule is in force, but {kind} is '{line}'",
+                        self.site.redeploy(host),
+                        operator,
+                    )
         partner = f", that the partner's firewall knows {flow.outbound_address}" if flow.outbound_address else ""
         unproved(
             f"route: {told}, though its rules on {', '.join(way)} are in force",
@@ -77,7 +82,7 @@ class Firewalls:
 
     def openings(self) -> tuple[str, list[str]]:
         """What is undeclared on any firewall, as the end of a sentence, and the hosts that have it."""
-        found = {host: differing["undeclared"] for host, differing in self.differences.items()}
+        found = {host: asked()["undeclared"] for host, asked in self._asked.items() if not asked.failed}
         hosts = [host for host, lines in found.items() if lines]
         told = "; ".join(f"firewall {host} has '{found[host][0]}'" for host in hosts[:SHOWN])
         return (f": {told}" if told else ""), hosts

@@ -5,14 +5,17 @@ from __future__ import annotations
 import base64
 import json
 import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
 import testinfra
 
-from aansluitkit.connection import Connection, Host
+from aansluitkit.connection import Connection, Host, flows_of
 from aansluitkit.connection.ansible_loader import host_variables
+from aansluitkit.connection.flows import SSH_PORT
 from aansluitkit.connection.model import Contact
 from aansluitkit.errors import KitError
 
@@ -23,6 +26,27 @@ _RUN = "import base64,sys;exec(base64.b64decode(sys.argv[1]))"
 
 class Unproved(AssertionError):  # noqa: N818 - a verdict, not an error
     """What was found, what to do, and whom to call."""
+
+
+class Answer:
+    """What a host answered, or why it did not: that is raised where the answer is needed."""
+
+    def __init__(self, ask: Callable[[Host], Any], host: Host) -> None:
+        self.failed: KitError | None = None
+        try:
+            self._value = ask(host)
+        except KitError as error:
+            self.failed = error
+
+    def __call__(self) -> Any:
+        """The answer.
+
+        Raises:
+            KitError: when the host can't be reached or the probe does not run there.
+        """
+        if self.failed:
+            raise self.failed
+        return self._value
 
 
 class Site:
@@ -66,9 +90,13 @@ class Site:
         except RuntimeError as error:
             told = getattr(error.args[0], "stderr", "") if error.args else ""
             raise KitError(
-                f"{host.name} can't be reached by SSH: {' '.join(told.split())[-300:]}; see that it runs, and the "
-                "ansible_ variables of the inventory"
+                f"{host.name} can't be reached by SSH: {' '.join(told.split())[-300:]}; see that it runs, that its "
+                f"flow {self._management(host)} passes, and the ansible_ variables of the inventory"
             ) from error
+
+    def _management(self, host: Host) -> str:
+        flows = [flow for flow in flows_of(self.connection) if flow.port == SSH_PORT and flow.destination == host.name]
+        return ", ".join(flow.id for flow in flows)
 
     def probe(self, host: Host, do: str, **request: Any) -> dict[str, Any]:
         """Run one function of the probe on ``host`` and return its answer.
@@ -82,6 +110,12 @@ class Site:
             raise KitError(f"the probe did not run on {host.name} (exit {result.rc}): {result.stderr.strip()[-400:]}")
         answer: dict[str, Any] = json.loads(result.stdout)
         return answer
+
+    def ask_all(self, hosts: Sequence[Host], ask: Callable[[Host], Any]) -> dict[str, Answer]:
+        """What ``ask`` says of each host, by name; all at once."""
+        with ThreadPoolExecutor(len(hosts)) as pool:
+            answers = pool.map(lambda host: Answer(ask, host), hosts)
+            return dict(zip((host.name for host in hosts), answers, strict=True))
 
     def connect(self, source: Host, address: object, port: int) -> str:
         """How a TCP connection from ``source`` ends: open, refused, filtered or unreachable."""
