@@ -9,6 +9,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import closing
@@ -247,6 +248,29 @@ def test_rule_that_is_gone_fails_its_own_checks_alone() -> None:
     assert all("app-ns-tcp-53" in check["message"] for check in failed.values())
     assert all(check["message"].startswith("firewall fw: ") for check in failed.values())
     mend(failed[f"{IN_FORCE}.fw"]["message"])
+
+
+def holder(address: str, former: str = "") -> str:
+    """The load balancer that has ``address``, once one has it that is not ``former``."""
+    until = time.monotonic() + 60
+    while True:
+        found = [host for host in ("lb-1", "lb-2") if address in on(host, "ip -4 -oneline address show")]
+        if len(found) == 1 and found[0] != former:
+            return found[0]
+        assert time.monotonic() < until, found
+
+
+def test_another_load_balancer_takes_over() -> None:
+    """While HAProxy stands still where the address was, messages come in by the other; the proof says what is amiss."""
+    address = str(load_connection(ROOT / INVENTORY).load_balancer_address)
+    former = holder(address)
+    on(former, "systemctl stop haproxy")
+    holder(address, former)
+    assert verify("pong_goes_back") == {}
+    failed = verify("sharing")
+    assert set(failed) == {f"sharing.load_balancer_works.{former}"}
+    mend(failed[f"sharing.load_balancer_works.{former}"]["message"])
+    assert verify("sharing or pong_goes_back") == {}
 
 
 def test_every_profile_is_played_both_ways(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from aansluitkit.verification.checks import HOPS
 from aansluitkit.verification.site import Site
 
 REFUSED_FOLDER = "/run/aansluitkit-verify"
-REFUSED = ("refused-foreign-authority", "refused-wrong-oin", "refused-revoked")
+REFUSED = ("refused-foreign-authority", "refused-wrong-oin", "refused-expired", "refused-revoked")
 PING_SECONDS = 75  # an adapter waits for connection, answer and Pong
 PING_ATTEMPTS = 6  # of an adapter that can miss a Pong which came
 
@@ -29,7 +29,7 @@ def partner(connection: Connection) -> Host:
 
 @pytest.fixture(scope="session")
 def refused(site: Site, connection: Connection, partner: Host) -> Iterator[str]:
-    """A folder on the partner with certificates that must be refused, for as long as the checks run."""
+    """A folder on the partner and the load balancers with certificates that must be refused, while the checks run."""
     source = connection.certificates.partner.parents[1]
     if not all((source / name).is_dir() for name in REFUSED):
         pytest.skip(f"{source} has no certificates that must be refused: the lab makes them")
@@ -38,9 +38,12 @@ def refused(site: Site, connection: Connection, partner: Host) -> Iterator[str]:
         for name in REFUSED
         for path in (source / name).glob("*.pem")
     }
-    site.probe(partner, "store", files=files)  # with keys that open nothing
+    hosts = [partner, *connection.hosts_of(Component.LOAD_BALANCER)]
+    for host in hosts:
+        site.probe(host, "store", files=files)  # with keys that open nothing
     yield REFUSED_FOLDER
-    site.probe(partner, "discard", folder=REFUSED_FOLDER)
+    for host in hosts:
+        site.probe(host, "discard", folder=REFUSED_FOLDER)
 
 
 Rest = Callable[[Host, str, str], dict[str, Any]]

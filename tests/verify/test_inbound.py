@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -20,6 +21,7 @@ from aansluitkit.verification.names import mended, shown
 from aansluitkit.verification.site import Site, unproved
 
 PATH = "inbound"
+FORGED_HEADER = "X-SSL-Client-Cert"  # as the role load_balancer calls it
 
 
 @pytest.mark.check(PATH, "dns")
@@ -68,18 +70,20 @@ def test_firewall_lets_partner_in(site: Site, connection: Connection, firewalls:
 def test_load_balancer_listens(site: Site, connection: Connection, partner: Host) -> None:
     """The load balancer takes the partner's connections."""
     outcome = site.connect(partner, connection.inbound_address, HTTPS_PORT)
+    names = ",".join(host.name for host in connection.hosts_of(Component.LOAD_BALANCER))
     if outcome != "open":
         unproved(
-            f"load balancer {connection.host_of(Component.LOAD_BALANCER).name} refuses connections to {HTTPS_PORT}",
-            site.redeploy(connection.host_of(Component.LOAD_BALANCER).name),
+            f"load balancer {names} refuses connections to {HTTPS_PORT}",
+            site.redeploy(names),
             connection.contacts.platform_operator,
         )
 
 
 @pytest.mark.check(PATH, "load_balancer")
-def test_load_balancer_reaches(site: Site, connection: Connection, firewalls: Firewalls, adapter: Host) -> None:
+def test_load_balancer_reaches(
+    site: Site, connection: Connection, firewalls: Firewalls, balancer: Host, adapter: Host
+) -> None:
     """The load balancer reaches the adapter node."""
-    balancer = connection.host_of(Component.LOAD_BALANCER)
     for port in (connection.ports.ebms, connection.ports.health):
         outcome = site.connect(balancer, adapter.address, port)
         if outcome not in ("open", "refused"):
@@ -140,7 +144,7 @@ def test_partner_certificate_is_accepted(site: Site, connection: Connection, par
 
 
 @pytest.mark.check(PATH, "tls_client")
-@pytest.mark.parametrize("stranger", ["none", "refused-foreign-authority"])
+@pytest.mark.parametrize("stranger", ["none", "refused-foreign-authority", "refused-expired"])
 def test_stranger_is_refused(site: Site, connection: Connection, partner: Host, refused: str, stranger: str) -> None:
     """A connection without a certificate of the trusted authority is refused by TLS itself."""
     answer = exchange(site, partner, credentials=None if stranger == "none" else f"{refused}/{stranger}")
@@ -149,6 +153,57 @@ def test_stranger_is_refused(site: Site, connection: Connection, partner: Host, 
             f"adapter: a client with certificate '{stranger}' came to layer {answer['layer']}; TLS must refuse it",
             "see trust.pem of the adapter nodes, which may hold the partner's root alone, then "
             + site.redeploy(connection.host_of(Component.ADAPTER).name),
+            connection.contacts.platform_operator,
+        )
+
+
+# What Digikoppeling forbids (TLS004, TLSCIPH001), with OpenSSL's own scruples put aside.
+FORBIDDEN = {
+    "tls-1.1": {"newest": "TLSv1_1", "ciphers": "ALL@SECLEVEL=0"},
+    "cbc": {"newest": "TLSv1_2", "ciphers": "ECDHE-RSA-AES256-SHA384:ECDHE-ECDSA-AES256-SHA384"},
+    "dhe": {"newest": "TLSv1_2", "ciphers": "DHE-RSA-AES256-GCM-SHA384"},
+    "rsa": {"newest": "TLSv1_2", "ciphers": "AES256-GCM-SHA384"},
+}
+
+
+@pytest.mark.check(PATH, "tls_client")
+@pytest.mark.parametrize("offer", list(FORBIDDEN))
+def test_weak_tls_is_refused(site: Site, connection: Connection, partner: Host, offer: str) -> None:
+    """A client that offers nothing but what Digikoppeling forbids gets no connection."""
+    answer = exchange(site, partner, **FORBIDDEN[offer])
+    if answer["layer"] not in ("tls_client", "tls_handshake") or "version" in answer:
+        unproved(
+            f"adapter: a client with {offer} alone got {answer.get('version')} {answer.get('cipher')}; Digikoppeling "
+            "forbids it (TLS004, TLSCIPH001)",
+            site.redeploy(connection.host_of(Component.ADAPTER).name),
+            connection.contacts.platform_operator,
+        )
+
+
+@pytest.mark.check(PATH, "tls_client")
+@pytest.mark.parametrize("stranger", ["none", "refused-foreign-authority", "refused-expired", "refused-revoked"])
+def test_adapter_refuses_strangers_itself(
+    site: Site, connection: Connection, refused: str, adapter: Host, stranger: str
+) -> None:
+    """Who reaches the adapter's own port, as from the load balancer, has to show the partner's certificate as well."""
+    if stranger == "refused-revoked" and not connection.crl_addresses:
+        pytest.skip("revocation is not looked up: connection_crl_addresses is not set")
+    shown = {"certificate": f"{refused}/{stranger}/certificate.pem", "key": f"{refused}/{stranger}/key.pem"}
+    answer = site.probe(
+        connection.host_of(Component.LOAD_BALANCER),
+        "tls",
+        address=str(adapter.address),
+        port=connection.ports.ebms,
+        name=connection.host_name,
+        trust=f"{refused}/refused-wrong-oin/trust.pem",
+        path=connection.path,
+        **(shown if stranger != "none" else {}),
+    )
+    if answer["layer"] != "tls_client":
+        unproved(
+            f"adapter {adapter.name}: a client with certificate '{stranger}' at its own port came to layer "
+            f"{answer['layer']} ({answer.get('error') or answer.get('status')}); TLS must refuse it",
+            "see trust.pem and the CRLs there, then " + site.redeploy(adapter.name),
             connection.contacts.platform_operator,
         )
 
@@ -195,13 +250,13 @@ def test_adapter_answers(site: Site, connection: Connection, partner: Host) -> N
         )
 
 
-def post_ping(site: Site, partner: Host, credentials: str) -> dict[str, Any]:
-    """The partner's Ping, with the certificate in folder ``credentials``."""
+def post_ping(site: Site, partner: Host, credentials: str, more: dict[str, str] | None = None) -> dict[str, Any]:
+    """The partner's Ping, with the certificate in folder ``credentials`` and ``more`` headers."""
     connection = site.connection
     sender = PartyId(connection.partner.oin, connection.partner.party_id_type)
     receiver = PartyId(connection.organisation.oin, OIN_TYPE)
     envelope = build(request(sender, receiver, connection.cpa.id, PING, connection.partner.host_name))
-    headers = {"Content-Type": CONTENT_TYPE, "SOAPAction": SOAP_ACTION}
+    headers = {"Content-Type": CONTENT_TYPE, "SOAPAction": SOAP_ACTION, **(more or {})}
     return exchange(site, partner, credentials, method="POST", body=envelope.decode(), headers=headers)
 
 
@@ -230,6 +285,20 @@ def test_wrong_oin_is_refused(site: Site, connection: Connection, partner: Host,
             f"adapter: a Ping with a certificate of another OIN came to layer {answer['layer']} with status "
             f"{answer.get('status')}; a refusal that names the OIN or the certificate was expected",
             "see that the adapter checks client certificates against the CPA",
+            connection.contacts.platform_operator,
+        )
+
+
+@pytest.mark.check(PATH, "cpa")
+def test_forged_header_is_worthless(site: Site, connection: Connection, partner: Host, refused: str) -> None:
+    """Who is let in by TLS with another OIN becomes nobody else by a header such as a load balancer would set."""
+    forged = {FORGED_HEADER: quote(connection.certificates.partner.read_text())}
+    answer = post_ping(site, partner, f"{refused}/refused-wrong-oin", forged)
+    if answer.get("status") in (200, 204):
+        unproved(
+            f"adapter: a Ping with a certificate of another OIN and the partner's in header {FORGED_HEADER} was taken",
+            "see ebms_adapter_certificate_header, which is empty when the adapter ends TLS, then "
+            + site.redeploy(connection.host_of(Component.ADAPTER).name),
             connection.contacts.platform_operator,
         )
 

@@ -52,10 +52,13 @@ class Verification:
         config.addinivalue_line("markers", "check(path, hop): what the test proves, and where on which path")
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Make one check per adapter node, flow, source of traffic, firewall or DNS record, from what is declared."""
+        """Make one check per node, load balancer, flow, source of traffic, firewall or DNS record that is declared."""
         if "adapter" in metafunc.fixturenames:
             nodes = self.connection.hosts_of(Component.ADAPTER)
             metafunc.parametrize("adapter", nodes, ids=[node.name for node in nodes])
+        if "balancer" in metafunc.fixturenames:
+            balancers = self.connection.hosts_of(Component.LOAD_BALANCER)
+            metafunc.parametrize("balancer", balancers, ids=[balancer.name for balancer in balancers])
         if "flow" in metafunc.fixturenames:
             flows = [flow for flow in flows_of(self.connection) if self._can_try(flow)]
             metafunc.parametrize("flow", flows, ids=str)

@@ -21,6 +21,7 @@ import struct
 import subprocess
 import sys
 import time
+import warnings
 
 
 def resolve(name, **_):
@@ -292,6 +293,8 @@ def tls(
     certificate=None,
     key=None,
     crls=None,
+    newest=None,
+    ciphers=None,
     method="GET",
     path="/",
     body="",
@@ -303,10 +306,18 @@ def tls(
 
     ``tcp``: no connection; ``tls_server``: we refuse the server's certificate; ``tls_client``: the server refuses
     ours, which TLS 1.3 tells only when we read; ``http``: an HTTP response came. With ``crls`` (PEM) we refuse a server
-    whose chain is revoked there.
+    whose chain is revoked there. ``newest`` (such as TLSv1_1) is the highest version that we offer, with all below it,
+    and ``ciphers`` are the suites of those below 1.3, as OpenSSL calls them.
     """
     context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=trust)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if newest:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # they are old, and that is what is tried
+            context.minimum_version = ssl.TLSVersion.TLSv1
+            context.maximum_version = ssl.TLSVersion[newest]
+    if ciphers:
+        context.set_ciphers(ciphers)
     if certificate:
         context.load_cert_chain(certificate, key)
     if crls:
