@@ -30,7 +30,7 @@ def test_groups_hold_every_flow_once(any_connection: Connection) -> None:
         flow.id for flow in flows_of(any_connection)
     )
     assert [group.number for group in groups] == list(range(1, len(groups) + 1))
-    assert len(groups) == 13
+    assert len(groups) == 15
 
 
 def test_group_is_every_source_to_every_destination(any_connection: Connection) -> None:
@@ -68,6 +68,26 @@ def test_one_load_balancer_has_its_own_address() -> None:
     assert (inbound.destination, str(inbound.destination_networks[0])) == ("lb-productie", "10.20.1.10/32")
     assert Purpose.SHARING not in {flow.purpose for flow in flows_of(connection)}
     assert views(connection)["lb-productie"]["keepalived"] == {}
+
+
+def test_two_firewalls_are_one_gateway(lab_connection: Connection) -> None:
+    told = views(lab_connection)
+    shared = {part["name"]: part["shared_addresses"] for part in told["fw-2"]["keepalived"]["segments"]}
+    assert shared["external"] == ["203.0.113.3", "203.0.113.10", "203.0.113.11"], "with the connection's own two"
+    assert shared["dmz"] == [str(lab_connection.gateway("dmz"))]
+    assert set(shared) == set(lab_connection.zones)
+    assert told["fw"]["firewall"]["addresses"] == told["fw-2"]["firewall"]["addresses"] == []
+    states = [told[name]["firewall"]["state"] for name in ("fw", "fw-2")]
+    assert [state["peer"] for state in states] == [state["address"] for state in reversed(states)]
+    assert {"fw-fw-2-udp-3780", "fw-2-fw-udp-3780"} <= {flow.id for flow in flows_of(lab_connection)}
+
+
+def test_one_firewall_carries_the_addresses_itself() -> None:
+    connection = load_connection(ROOT / "inventories/voorbeeldgemeente/production")
+    told = views(connection)["fw-productie"]
+    assert told["keepalived"] == told["firewall"]["state"] == {}
+    assert [entry["interface"] for entry in told["firewall"]["addresses"]] == ["external", "external"]
+    assert Purpose.STATES not in {flow.purpose for flow in flows_of(connection)}
 
 
 def test_rule_is_found_where_it_stands(any_connection: Connection) -> None:
