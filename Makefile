@@ -29,6 +29,7 @@ bench: bootstrap
 	@$(ROOT) $(VENV)/python tests/bench/firewall.py
 	@$(ROOT) $(VENV)/python tests/bench/messages.py
 	@$(ROOT) $(VENV)/python tests/bench/lab.py
+	@$(ROOT) $(VENV)/python tests/bench/backup.py
 
 docs/netwerkoverzicht.svg: inventories/lab/hosts.yml $(wildcard inventories/lab/group_vars/all/*.yml)
 	@$(VENV)/aansluitkit documents inventories/lab --netwerkoverzicht --output .lab/documents && cp .lab/documents/netwerkoverzicht.svg $@

@@ -32,7 +32,8 @@ class _Zone:
 class OpenStackLandscape(pulumi.ComponentResource):
     """All networks and hosts of a connection in one OpenStack project.
 
-    In production nothing that holds an address or data can be deleted; filters follow the flows everywhere.
+    In production nothing that holds an address or data can be deleted. Filters follow the flows everywhere; but each
+    host hangs on its own, and since hosts of production do not go, nothing that they hang on goes before them.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -48,6 +49,7 @@ class OpenStackLandscape(pulumi.ComponentResource):
             self._follows, pulumi.ResourceOptions(protect=connection.environment is Environment.PRODUCTION)
         )
         self._asks = pulumi.InvokeOptions(parent=self, provider=provider)
+        self._filters: dict[str, list[pulumi.Resource]] = {host: [] for host in connection.hosts}
         zones = {name: self._zone(name) for name in connection.zones}
         groups = self._groups()
         ports = {interface: self._port(interface, zones[interface.zone], groups[interface]) for interface in groups}
@@ -86,7 +88,7 @@ class OpenStackLandscape(pulumi.ComponentResource):
             for interface in interfaces
         }
         for found in filters_of(self._connection):
-            networking.SecGroupRule(
+            rule = networking.SecGroupRule(
                 str(found),
                 security_group_id=groups[found.interface].id,
                 direction=found.direction,
@@ -97,6 +99,7 @@ class OpenStackLandscape(pulumi.ComponentResource):
                 remote_ip_prefix=str(found.remote),
                 opts=self._follows,
             )
+            self._filters[found.interface.host].append(rule)
         return groups
 
     def _port(self, interface: Interface, zone: _Zone, group: networking.SecGroup) -> networking.Port:
@@ -193,7 +196,10 @@ class OpenStackLandscape(pulumi.ComponentResource):
             user_data=user_data,
             # A newer image of the same name is for new hosts; the ones that are there are kept up by their packages.
             opts=pulumi.ResourceOptions.merge(
-                self._stays, pulumi.ResourceOptions(ignore_changes=["imageId", "blockDevices[0].uuid"])
+                self._stays,
+                pulumi.ResourceOptions(
+                    ignore_changes=["imageId", "blockDevices[0].uuid"], depends_on=self._filters[host.name]
+                ),
             ),
         )
 

@@ -9,6 +9,11 @@ class KitError(Exception):
     """A failure that the user can mend; its text says what was found, what is expected and what to do."""
 
 
+def printable(text: str) -> str:
+    """``text`` on one line, with what can't be seen as its number."""
+    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
+
+
 @dataclass(frozen=True)
 class Problem:
     """One thing that is wrong with an inventory, or that a person still has to fill in.
@@ -26,7 +31,7 @@ class Problem:
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}" if self.line else self.file
-        return f"{place}: {self.variable}: {self.message}"
+        return f"{place}: {printable(self.variable)}: {self.message}"
 
 
 class InventoryError(KitError):

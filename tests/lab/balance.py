@@ -33,9 +33,14 @@ class Balance:
     problems: tuple[str, ...]
 
     @property
+    def balanced(self) -> bool:
+        """Whether everything came, once, whatever had to be tried again."""
+        return self.sent == self.delivered == self.taken > 0 and not self.doubled + self.lost
+
+    @property
     def whole(self) -> bool:
         """Whether everything came, once, and nothing failed."""
-        return self.sent == self.delivered == self.taken > 0 and not self.doubled + self.lost and not self.problems
+        return self.balanced and not self.problems
 
 
 def under_load(site: Site, rate: float, work: Callable[[], None]) -> dict[str, Balance]:

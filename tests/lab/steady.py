@@ -1,5 +1,8 @@
 """Runs on a host of the lab: hands over messages at a steady rate, pings, and takes what comes; prints what it saw.
 
+As an application does that loses and doubles nothing: each message has an id of its own, and is handed over again with
+that id until it is known to be taken; what came is processed until that is known.
+
 One argument, JSON: ``rest`` (URL), ``stop`` (file that ends it), ``rate`` (messages per second), ``request`` (the
 message), ``ping`` (path), ``from_them`` (conversation that the other side sends in). Prints JSON: ``sent`` (ids),
 ``states`` (id: state), ``taken`` (ids, one for each time that one was handed over), ``pings``, and ``problems``,
@@ -9,9 +12,11 @@ one text for each.
 import asyncio
 import json
 import pathlib
+import re
 import ssl
 import sys
 import time
+import uuid
 from typing import Any
 
 import aiohttp
@@ -51,13 +56,33 @@ class Steady:
         self.problems.append(problem[:LONGEST_MESSAGE])
         return None
 
+    async def until_done(self, method: str, path: str, **options: Any) -> str | None:
+        """What REST answers at last; a message whose id is taken was handed over before, and its answer got lost."""
+        until = time.monotonic() + PATIENCE
+        while True:
+            answer = await self.call(method, path, **options)
+            if answer is None:
+                taken = re.search(r"message id (\S+) is taken", self.problems[-1])
+                answer = taken[1] if taken else None
+            if answer is not None or time.monotonic() > until:
+                return answer
+            await asyncio.sleep(PAUSE)
+
+    async def hand_over(self) -> str | None:
+        """One message; its id, or None when it was not taken."""
+        request = self.given["request"]
+        own = {"messageId": uuid.uuid4().hex}
+        return await self.until_done(
+            "POST", "/ebms/messages", json={**request, "properties": {**request["properties"], **own}}
+        )
+
     async def send(self) -> None:
         """Hand over at the rate, whatever the answers take."""
         began = time.monotonic()
         running: list[asyncio.Task[str | None]] = []
         while not self.over:
             await asyncio.sleep(began + len(running) / self.given["rate"] - time.monotonic())
-            running.append(asyncio.create_task(self.call("POST", "/ebms/messages", json=self.given["request"])))
+            running.append(asyncio.create_task(self.hand_over()))
         self.sent = [identity for identity in await asyncio.gather(*running) if identity]
 
     async def ping(self) -> None:
@@ -75,7 +100,7 @@ class Steady:
             for identity in found:
                 quiet = time.monotonic()
                 self.taken.append(identity)
-                await self.call("PATCH", f"/ebms/messages/{identity}")
+                await self.until_done("PATCH", f"/ebms/messages/{identity}")
             await asyncio.sleep(PAUSE)
 
     async def settle(self) -> None:

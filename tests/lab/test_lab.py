@@ -314,6 +314,43 @@ def test_rotation_goes_unnoticed(generation: str) -> None:
     assert verify("") == {}
 
 
+def play(playbook: str, *options: str) -> subprocess.CompletedProcess[str]:
+    words = ["ansible-playbook", "--inventory", INVENTORY, f"playbooks/{playbook}", *options]
+    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def databases() -> dict[str, str]:
+    """What PostgreSQL is on each host of the database."""
+    return {host: on(host, "aansluitkit-database-state").split()[-1] for host in ("db", "db-2")}
+
+
+def test_promotion_loses_and_doubles_nothing() -> None:
+    """Handed over and back, and taken over from a primary that is gone, with messages in both directions."""
+    before = databases()
+    primary = next(host for host, state in before.items() if state == "primary")
+
+    def work() -> None:
+        handed_over = play("promote.yml")
+        assert handed_over.returncode == 0, handed_over.stdout[-3000:]
+        assert databases() == {host: "standby" if state == "primary" else "primary" for host, state in before.items()}
+        standing = next(host for host in before if host != primary)
+        container.remove(network.namespace_of(standing))
+        refused = play("promote.yml")
+        assert refused.returncode != 0
+        assert f"-e database_gone={standing}" in " ".join(refused.stdout.split())
+        taken_over = play("promote.yml", "--extra-vars", f"database_gone={standing}")
+        assert "Promote the standby" in taken_over.stdout, taken_over.stdout[-3000:]
+        assert on(primary, "aansluitkit-database-state").endswith("primary\n")
+
+    with closing(Site(load_connection(ROOT / INVENTORY), INVENTORY)) as site:
+        balances = under_load(site, 10, work)
+    print(balances)
+    assert all(balance.balanced for balance in balances.values()), balances
+    again = kit("up", INVENTORY)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert databases() == before
+
+
 def test_bad_inventory_changes_nothing(tmp_path: Path) -> None:
     before = {host["Id"] for host in containers(network.PREFIX)}
     folder = tmp_path / "lab"

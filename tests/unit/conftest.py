@@ -58,7 +58,8 @@ def forty_hosts(tmp_path_factory: pytest.TempPathFactory) -> Connection:
     folder = Path(shutil.copytree(LAB, tmp_path_factory.mktemp("forty") / "inventories/lab"))
     content = yaml.safe_load((folder / "hosts.yml").read_text())
     groups = content["all"]["children"]
-    for name, first, last in (("adapter", 3, 23), ("app", 2, 11)):
+    others = sum(len(group["hosts"]) for group in groups.values())
+    for name, first, last in (("adapter", 3, 24), ("app", 2, 2 + 40 - 21 - others)):
         group = groups["adapter" if name == "adapter" else "application"]["hosts"]
         for number in range(first, last):
             address = f"198.51.100.{number + (20 if name == 'adapter' else 48)}"

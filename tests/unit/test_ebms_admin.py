@@ -17,6 +17,7 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
+from aansluitkit.connection.views import DATABASE_CONNECTIONS
 from aansluitkit.ebms.message import PING, read_envelope
 from aansluitkit.ebms.tls import CIPHERS
 from aansluitkit.errors import KitError
@@ -32,8 +33,13 @@ SETTINGS = {
     "ebms_adapter_domain": "ebms.example.nl",
     "ebms_adapter_address": "192.0.2.11",
     "ebms_adapter_rest_password": "secret",
-    "ebms_adapter_database": "postgresql+psycopg://owner@db.example.nl:5433/name?sslmode=verify-full&sslrootcert=/t.pem",
-    "ebms_adapter_database_password": PASSWORD,
+    "ebms_adapter_database": (
+        "postgresql+psycopg://adapter@/name?host=db.example.nl:5433&host=db-2.example.nl:5433&connect_timeout=5"
+        "&target_session_attrs=read-write&sslmode=verify-full&sslrootcert=/t.pem"
+    ),
+    "ebms_adapter_database_owner": "owner",
+    "ebms_adapter_database_owner_password": PASSWORD,
+    "ebms_adapter_database_password": "other",
     "ansible_managed": "managed",
 }
 OFFLOADED = {"ebms_adapter_certificate_header": "X-Client", "ebms_adapter_load_balancer_addresses": ["192.0.2.10"]}
@@ -181,7 +187,11 @@ def properties(folder: Path) -> dict[str, str]:
 
 def test_database_is_reached_with_tls(rendered: Path) -> None:
     found = properties(rendered)
-    assert found["ebms.jdbc.url"] == "jdbc:postgresql://db.example.nl:5433/name?sslmode=verify-full&sslrootcert=/t.pem"
+    assert found["ebms.jdbc.url"] == (
+        "jdbc:postgresql://db.example.nl:5433,db-2.example.nl:5433/name?targetServerType=primary&connectTimeout=5"
+        "&tcpKeepAlive=true&sslmode=verify-full&sslrootcert=/t.pem"
+    )
+    assert int(found["ebms.pool.maxPoolSize"]) == DATABASE_CONNECTIONS
     assert (found["ebms.jdbc.username"], found["ebms.jdbc.password"]) == ("owner", PASSWORD)
 
 

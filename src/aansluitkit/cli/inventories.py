@@ -110,6 +110,13 @@ def new(
         ),
     ] = ROOT / "inventories",
     *,
+    compliance: Annotated[
+        bool,
+        typer.Option(
+            "--compliance",
+            help="Make its compliance environment too: preprod's hosts and the Compliancevoorziening (seed 4.3.1).",
+        ),
+    ] = False,
     lab: Annotated[
         bool, typer.Option("--lab", help="Make its lab too: the same connection on this machine (aansluitkit lab up).")
     ] = False,
@@ -142,8 +149,9 @@ def new(
             for environment in making.environments_of(kind)
         },
     )
-    if lab:
-        order.endpoints[Environment.LAB] = order.endpoints[Environment.PREPROD]
+    for wanted, environment in ((compliance, Environment.COMPLIANCE), (lab, Environment.LAB)):
+        if wanted:
+            order.endpoints[environment] = order.endpoints[Environment.PREPROD]
     inventories = making.make(order, folder)
     _show(survey(inventories), console())
     print(f"made {', '.join(map(str, inventories))}")

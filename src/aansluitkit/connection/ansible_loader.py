@@ -1,16 +1,63 @@
-"""Loading an inventory with Ansible itself: what isn't plain enough for ``loading``."""
+"""Loading an inventory with Ansible itself: what isn't plain enough for ``loading``.
+
+A template is a program, and an inventory may come from anybody: it is filled in by a process that is ended when it
+takes more than any inventory needs.
+"""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
-from collections.abc import Iterator
+import pickle
+import resource
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from aansluitkit.connection.yamlfile import is_vaulted
+from aansluitkit.connection.yamlfile import LARGEST_FILE, is_vaulted
 from aansluitkit.errors import InventoryError, KitError, Problem
 
+COMPUTING_SECONDS = 10  # for one inventory; most take a tenth of one
+WAITING_SECONDS = 120  # for lookups elsewhere, such as in a password manager
+MEMORY_BYTES = 2 * 1024**3  # of address space; Ansible itself takes a quarter of it
+MOST_ENDINGS = 3  # variables of one inventory that are each found to be too much
+_HOSTS = "hosts"  # what is being read before there are variables
+
 Hosts = dict[str, dict[str, Any]]
+Host = tuple[str, tuple[str, ...], dict[str, Any], dict[str, str]]
+
+
+@dataclass(frozen=True)
+class _Question:
+    """``without`` are variables that are too much, ``seconds`` those of computing, the rest is of who asks."""
+
+    hosts_file: Path
+    prefix: str
+    without: frozenset[str]
+    seconds: int
+    environment: dict[str, str]
+    folder: str
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """The hosts; or what is wrong with the inventory; or with Ansible's settings."""
+
+    hosts: tuple[Host, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    failure: str = ""
+
+
+@dataclass(frozen=True)
+class _Broken:
+    """The process ended while it was at the variable ``at``."""
+
+    at: str
 
 
 def hosts_by_ansible(hosts_file: Path, prefix: str) -> tuple[dict[str, tuple[str, ...]], Hosts, list[Problem]]:
@@ -19,17 +66,127 @@ def hosts_by_ansible(hosts_file: Path, prefix: str) -> tuple[dict[str, tuple[str
     Only variables that begin with ``prefix`` are taken, templated as ansible-playbook would.
 
     Raises:
-        InventoryError: when Ansible can't read the inventory.
+        InventoryError: when Ansible can't read the inventory, or not within the bounds of this module.
         KitError: when Ansible can't read its own settings.
     """
-    groups, hosts = {}, {}
     problems: dict[str, Problem] = {}
-    for name, members, variables, failed in _hosts(hosts_file, prefix):
+    answer = _ask(hosts_file, prefix, problems)
+    groups, hosts = {}, {}
+    for name, members, variables, failed in answer.hosts:
         groups[name] = members
         hosts[name] = variables
         for variable, message in failed.items():
             problems.setdefault(variable, Problem(str(hosts_file), variable, message, 0, "template"))
     return groups, hosts, list(problems.values())
+
+
+def _ask(hosts_file: Path, prefix: str, problems: dict[str, Problem]) -> _Answer:
+    """Ask, and again without each variable that proves too much; ``problems`` grows by those."""
+    while True:
+        question = _Question(hosts_file, prefix, frozenset(problems), COMPUTING_SECONDS, dict(os.environ), os.getcwd())  # noqa: PTH109
+        answer = _process().ask(question)
+        if isinstance(answer, _Answer):
+            if answer.failure:
+                raise KitError(answer.failure)
+            if answer.problems:
+                raise InventoryError(list(answer.problems))
+            return answer
+        problems[answer.at] = Problem(str(hosts_file), answer.at, _too_much(), 0, "template")
+        if answer.at == _HOSTS or len(problems) > MOST_ENDINGS:
+            raise InventoryError(list(problems.values()))
+
+
+def _too_much() -> str:
+    return (
+        f"can't be filled in within {COMPUTING_SECONDS} seconds of computing, {WAITING_SECONDS} of waiting and "
+        f"{MEMORY_BYTES // 1024**3} GiB of memory, which no inventory needs: write the value itself"
+    )
+
+
+class _Process:
+    """Ansible in a process of its own, for one question after the other; started by the first, and after an end."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._own: Any = None
+        self._pipe: Any = None
+
+    def ask(self, question: _Question) -> _Answer | _Broken:
+        """The answer to ``question``, or where it broke."""
+        with self._guard:
+            at = _HOSTS
+            try:
+                if self._own is None or not self._own.is_alive():
+                    self._start()
+                self._pipe.send(question)
+                while self._pipe.poll(WAITING_SECONDS):
+                    told = self._pipe.recv()
+                    if isinstance(told, _Answer):
+                        return told
+                    at = told
+            except (EOFError, ConnectionError):
+                pass
+            self._end()
+            return _Broken(at)
+
+    def _start(self) -> None:
+        # A process that is forked would take the locks of this one's threads along.
+        context = multiprocessing.get_context("spawn")
+        self._pipe, far = context.Pipe()
+        self._own = context.Process(target=_serve, args=(far,), daemon=True)
+        self._own.start()
+        far.close()
+
+    def _end(self) -> None:
+        self._own.kill()
+        self._own.join()
+        self._pipe.close()
+        self._own = None
+
+
+@lru_cache(maxsize=1)
+def _process_of(_owner: int) -> _Process:
+    return _Process()
+
+
+def _process() -> _Process:
+    return _process_of(os.getpid())  # a process that is forked has its own
+
+
+def _serve(pipe: Any) -> None:
+    """Answer the questions that come through ``pipe``, telling each variable that is begun, within the bounds."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one that asks ends this one
+    _limit(resource.RLIMIT_AS, MEMORY_BYTES)
+    _limit(resource.RLIMIT_CORE, 0)
+    while True:
+        try:
+            question: _Question = pipe.recv()
+        except EOFError:
+            return
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        _limit(resource.RLIMIT_CPU, int(used.ru_utime + used.ru_stime) + question.seconds)
+        os.environ.clear()
+        os.environ.update(question.environment)
+        os.chdir(question.folder)
+        try:
+            pipe.send(_answer(question, pipe.send))
+        except MemoryError:
+            os._exit(1)  # without a word: there is no memory to say one
+
+
+def _limit(kind: int, most: int) -> None:
+    """Set the soft limit of ``kind`` to ``most``, or to the hard one where that is lower."""
+    _, hard = resource.getrlimit(kind)
+    resource.setrlimit(kind, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+
+
+def _answer(question: _Question, tell: Callable[[str], None]) -> _Answer:
+    try:
+        return _Answer(hosts=tuple(_hosts(question, tell)))
+    except InventoryError as error:
+        return _Answer(problems=tuple(error.problems))
+    except KitError as error:
+        return _Answer(failure=str(error))
 
 
 def host_variables(inventory: Path, prefix: str) -> Hosts:
@@ -44,7 +201,7 @@ def host_variables(inventory: Path, prefix: str) -> Hosts:
     return hosts
 
 
-def _hosts(hosts_file: Path, prefix: str) -> Iterator[tuple[str, tuple[str, ...], dict[str, Any], dict[str, str]]]:
+def _hosts(question: _Question, tell: Callable[[str], None]) -> Iterator[Host]:
     """Name, groups, variables of each host, and the variables that can't be filled in, each with why."""
     from ansible.errors import AnsibleError  # noqa: PLC0415 - the adapter's hosts have no Ansible
 
@@ -65,32 +222,59 @@ def _hosts(hosts_file: Path, prefix: str) -> Iterator[tuple[str, tuple[str, ...]
             return {} if is_vaulted(Path(file_name)) else super().load_from_file(file_name, *args, **options)
 
     loader = _Loader()
+    tell(_HOSTS)
     try:
-        manager = InventoryManager(loader=loader, sources=[str(hosts_file)])
+        manager = InventoryManager(loader=loader, sources=[str(question.hosts_file)])
         variables = VariableManager(loader=loader, inventory=manager)
         for host in manager.get_hosts():
             raw = variables.get_vars(host=host, include_hostvars=False)
             templar = Templar(loader=loader, variables=raw)
             filled: dict[str, Any] = {}
             failed: dict[str, str] = {}
-            for name in [name for name in raw if name.startswith(prefix)]:
+            for name in [name for name in raw if name.startswith(question.prefix) and name not in question.without]:
+                tell(str(name))
                 try:
-                    filled[name] = plain(templar.template(raw[name]))
-                except AnsibleError as error:
-                    failed[name] = _why_not(_one_line(error))
-            yield host.name, tuple(group.name for group in host.groups if group.name != "all"), filled, failed
+                    filled[str(name)] = _bounded(plain(templar.template(raw[name])))
+                except Exception as error:  # a filter or lookup may raise anything
+                    failed[str(name)] = _why_not(error)
+            yield str(host.name), tuple(str(group.name) for group in host.groups if group.name != "all"), filled, failed
     except AnsibleError as error:
-        problem = Problem(str(hosts_file), "inventory", f"Ansible can't read it: {_one_line(error)}", 0, "ansible")
+        problem = Problem(
+            str(question.hosts_file), "inventory", f"Ansible can't read it: {_one_line(error)}", 0, "ansible"
+        )
         raise InventoryError([problem]) from error
 
 
-def _why_not(error: str) -> str:
-    if "undecryptable" in error or "Vault" in error:
+def _bounded(value: Any) -> Any:
+    """Return ``value``.
+
+    Raises:
+        MemoryError: when it is larger than a file of an inventory may be.
+    """
+    if len(pickle.dumps(value)) > LARGEST_FILE:
+        raise MemoryError
+    return value
+
+
+def _why_not(error: BaseException) -> str:
+    if _is_too_much(error):
+        return _too_much()
+    told = _one_line(error)
+    if "undecryptable" in told or "Vault" in told:
         return (
             "can't be filled in: it asks for a value that Ansible Vault encrypted, and an inventory is checked without "
             "password: write it in clear"
         )
-    return f"can't be filled in: {error}: define what it names, or write the value itself"
+    return f"can't be filled in: {told}: define what it names, or write the value itself"
+
+
+def _is_too_much(error: BaseException | None) -> bool:
+    """Whether memory ran out somewhere below ``error``."""
+    while error is not None:
+        if isinstance(error, MemoryError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def plain(value: Any) -> Any:
@@ -102,8 +286,10 @@ def plain(value: Any) -> Any:
     for kind in (bool, int, float, str):
         if isinstance(value, kind):
             return kind(value)
+    if isinstance(value, date):
+        return (datetime if isinstance(value, datetime) else date).fromisoformat(value.isoformat())
     return value
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())

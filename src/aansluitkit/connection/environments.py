@@ -82,6 +82,9 @@ def _addresses(place: Neighbour) -> Iterator[tuple[str, str, object, str]]:
     for host in connection.hosts.values():
         for zone, address in host.addresses.items():
             yield "address", f"hosts.{host.name}.addresses.{zone}", address, str(address)
+    for component, shared in connection.virtual_addresses.items():
+        for zone, address in shared.items():
+            yield "address", f"virtual_addresses.{component}.{zone}", address, str(address)
 
 
 def _certificates(place: Neighbour) -> Iterator[tuple[str, str, object, str]]:

@@ -32,6 +32,7 @@ class Purpose(StrEnum):
     STATES = "states"
     HEALTH = "health"
     STORE = "store"
+    REPLICATION = "replication"
     APPLICATION = "application"
     METRICS = "metrics"
     NAMES = "names"
@@ -48,6 +49,7 @@ REASONS = {
     Purpose.STATES: "states of connections, with which the other firewall goes on when one is gone",
     Purpose.HEALTH: "health check of the load balancer",
     Purpose.STORE: "store of messages and CPAs",
+    Purpose.REPLICATION: "the standby follows the primary, whichever of the two that is",
     Purpose.APPLICATION: "application hands over and takes messages",
     Purpose.METRICS: "figures for Prometheus",
     Purpose.NAMES: "resolves names",
@@ -260,11 +262,14 @@ def _revocation(connection: Connection) -> Iterator[Flow]:
 
 
 def _inside(connection: Connection) -> Iterator[Flow]:
-    database = connection.host_of(Component.DATABASE)
+    databases = connection.hosts_of(Component.DATABASE)
     for adapter in connection.hosts_of(Component.ADAPTER):
-        yield _flow(adapter, database, connection.ports.database, Purpose.STORE)
+        for database in databases:
+            yield _flow(adapter, database, connection.ports.database, Purpose.STORE)
         for application in connection.hosts_of(Component.APPLICATION):
             yield _flow(application, adapter, connection.ports.rest, Purpose.APPLICATION)
+    for one, other in permutations(databases, 2):
+        yield _flow(one, other, connection.ports.database, Purpose.REPLICATION)
 
 
 def _extra(connection: Connection) -> Iterator[Flow]:

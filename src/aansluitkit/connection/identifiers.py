@@ -7,6 +7,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
+from aansluitkit.errors import printable
+
 OIN_LENGTH = 20
 TEST_PREFIX = "00000099"
 HRN_PREFIXES = ("00000001", "00000003")
@@ -84,7 +86,7 @@ def doubt_oin(value: str) -> str | None:
 
 def shown(value: str) -> str:
     """``value`` as a sentence quotes it: on one line, and no longer than people read."""
-    text = "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in value[: LONGEST_SHOWN + 1])
+    text = printable(value[: LONGEST_SHOWN + 1])
     return text if len(value) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 3]}..."
 
 

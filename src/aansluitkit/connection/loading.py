@@ -9,27 +9,31 @@ Not supported: inventories in other formats than YAML, and ``hash_behaviour = me
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections import ChainMap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 
-from aansluitkit.connection.yamlfile import Unsafe, Vaulted, line_of, read_yaml
+from aansluitkit.connection.yamlfile import MOST_VALUES, Unsafe, Vaulted, line_of, read_yaml
 from aansluitkit.errors import InventoryError, Problem
 
 PREFIX = "connection_"
 SECRET_PREFIX = "secret_"  # noqa: S105 - of names
 INVENTORY_FILE = "hosts.yml"
 VARIABLE_FOLDERS = ("group_vars", "host_vars")
+USUAL_LENGTH = 64  # of a text; a longer one counts for more
 _EXTENSIONS = ("", ".yml", ".yaml", ".json")
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _EXPRESSION = re.compile(rf"\{{\{{\s*({_NAME}(?:\.{_NAME})*)\s*\}}\}}")
 _MARKS = ("{{", "{%", "{#")
-_RANGE = re.compile(r"\[(\d+):(\d+)")
+_RANGE = re.compile(r"\[(?:(\d{1,9}):(\d{1,9})|[a-z]:[a-z]|[A-Z]:[A-Z])(?::0*[1-9]\d{0,8})?\]")
 _PATTERN = re.compile(r"[\[\]:,]")  # in a host's name: a range or a port
+MOST_HOSTS = 1000  # that one name stands for
 
 
 class NotPlainError(Exception):
@@ -123,11 +127,31 @@ def load_inventory(folder: Path) -> Inventory:
 
 def _content(path: Path) -> Any:
     content = read_yaml(path)
+    wrong = [name for name in content if not isinstance(name, str)] if isinstance(content, dict) else []
+    if wrong:
+        raise InventoryError([_problem(path, str(name), _no_name(name), str(name)) for name in wrong])
     if content is None or isinstance(content, dict | Vaulted):
         return content
     raise InventoryError(
         [_problem(path, "file", f"holds {kind(content)}; variables are a mapping: write 'name: value'")]
     )
+
+
+def _no_name(name: Any) -> str:
+    return f"has a variable named {name}, {kind(name)}; a name is a text: rename it, or put it between quotes"
+
+
+def _wrong_range(host: str) -> str:
+    """What is wrong with the ranges in the name ``host``, of which Ansible would make nothing or too much."""
+    counts = [(found[0], int(found[2]) - int(found[1]) + 1) for found in _RANGE.finditer(host) if found[1]]
+    backwards = next((text for text, count in counts if count < 1), None)
+    if backwards:
+        return f"holds {backwards}, a range of no host at all, for it runs backwards: turn it round"
+    if re.search(r"[\[\]]", _RANGE.sub("", host)):
+        return "holds brackets that are no range: write one as [1:3] or [a:c]"
+    if math.prod(count for _, count in counts) > MOST_HOSTS:
+        return f"stands for more than {MOST_HOSTS} hosts, which no connection has: write the range that is meant"
+    return ""
 
 
 class _HostsFile:
@@ -174,6 +198,7 @@ class _HostsFile:
 
     def _section(self, group: Group, section: str, entries: dict[Any, Any]) -> None:
         if section == "vars":
+            self._named(f"group {group.name}", entries)
             group.variables.update(entries)
             return
         for name, content in entries.items():
@@ -188,14 +213,19 @@ class _HostsFile:
         if content is not None and not isinstance(content, dict):
             self._refuse(name, f"is {kind(content)}; a host has variables, one 'name: value' a line, or nothing")
             return
-        backwards = next((found for found in _RANGE.finditer(name) if int(found[1]) > int(found[2])), None)
-        if backwards:
-            self._refuse(
-                name, f"holds {backwards[0]}], a range of no host at all, for it runs backwards: turn it round"
-            )
+        wrong = _wrong_range(name)
+        if wrong:
+            self._refuse(name, wrong)
+            return
+        self._named(name, content or {})
         if name not in group.hosts:
             group.hosts.append(name)
         self.hosts.setdefault(name, {}).update(content or {})
+
+    def _named(self, whose: str, variables: dict[Any, Any]) -> None:
+        for name in variables:
+            if not isinstance(name, str):
+                self._refuse(whose, _no_name(name))
 
     def _deepen(self, group: Group, depth: int, within: tuple[str, ...]) -> None:
         if group.name in within:
@@ -238,25 +268,33 @@ def _files(folder: Path, parsed: _HostsFile) -> Iterator[tuple[str, Path]]:
     groups = sorted(parsed.groups.values(), key=lambda group: (group.depth, group.name))
     for kind_of, entities in zip(VARIABLE_FOLDERS, ([group.name for group in groups], list(parsed.hosts)), strict=True):
         place = folder / kind_of
-        there = {path.name for path in _listed(place)} if place.is_dir() else set()
+        if not os.path.lexists(place):
+            continue
+        there = {path.name for path in _listed(place)}
         for entity in entities:
-            found = next((entity + extension for extension in _EXTENSIONS if entity + extension in there), None)
+            found = [entity + extension for extension in _EXTENSIONS if entity + extension in there]
+            if len(found) > 1:
+                message = f"is passed over, for {found[0]} stands beside it and Ansible takes that one alone: keep one"
+                raise InventoryError([_problem(place / found[1], "file", message)])
             if found:
-                yield from ((f"{kind_of}/{entity}", path) for path in _variable_files(place / found))
+                yield from ((f"{kind_of}/{entity}", path) for path in _variable_files(place / found[0], ()))
 
 
-def _variable_files(path: Path) -> Iterator[Path]:
+def _variable_files(path: Path, within: tuple[str, ...]) -> Iterator[Path]:
     """The files in a folder of variables as Ansible takes them, or the file ``path`` itself."""
     if not path.is_dir():
         yield path
         return
+    own = os.path.realpath(path)
+    if own in within:
+        raise InventoryError([_problem(path, "folder", "is a link to a folder that it stands in: remove it")])
     for inner in _listed(path):
         if inner.name.startswith(".") or inner.name.endswith("~") or inner.suffix not in _EXTENSIONS:
             continue
         if not inner.is_dir():
             yield inner  # a broken link too: it is refused where it is read
         elif not inner.suffix:
-            yield from _variable_files(inner)
+            yield from _variable_files(inner, (*within, own))
 
 
 def _listed(folder: Path) -> list[Path]:
@@ -299,34 +337,54 @@ class _Expanded:
     names: frozenset[str]  # of the variables that templates asked for
 
 
-def _expand_all(variables: Mapping[str, Any], scope: Mapping[str, Any]) -> _Expanded:
-    asked: set[str] = set()
+@dataclass
+class _Scope:
+    """What templates may ask for, what they asked for, and how many values that made."""
+
+    variables: Mapping[str, Any]
+    asked: set[str] = field(default_factory=set)
+    made: int = 0
+
+    def count(self, more: int) -> None:
+        """Count ``more`` values.
+
+        Raises:
+            NotPlainError: when they multiply without end; Ansible is asked within bounds.
+        """
+        self.made += more
+        if self.made > MOST_VALUES:
+            raise NotPlainError
+
+
+def _expand_all(variables: Mapping[str, Any], everything: Mapping[str, Any]) -> _Expanded:
+    scope = _Scope(everything)
     values = {
-        name: _expand(value, scope, (name,), asked)
+        name: _expand(value, scope, (name,))
         for name, value in variables.items()
         if isinstance(name, str) and name.startswith(PREFIX)
     }
-    return _Expanded(values, frozenset(asked))
+    return _Expanded(values, frozenset(scope.asked))
 
 
-def _expand(value: Any, scope: Mapping[str, Any], within: tuple[str, ...], asked: set[str]) -> Any:
+def _expand(value: Any, scope: _Scope, within: tuple[str, ...]) -> Any:
     """``value`` with its templates filled in, as far as they are names alone."""
+    scope.count(1)
     if isinstance(value, str):
-        return _fill(value, scope, within, asked) if any(mark in value for mark in _MARKS) else value
+        return _fill(value, scope, within) if any(mark in value for mark in _MARKS) else value
     if isinstance(value, dict):
-        return {str(key): _expand(item, scope, within, asked) for key, item in value.items()}
+        return {str(key): _expand(item, scope, within) for key, item in value.items()}
     if isinstance(value, list):
-        return [_expand(item, scope, within, asked) for item in value]
+        return [_expand(item, scope, within) for item in value]
     return value.value if isinstance(value, Unsafe) else value
 
 
-def _fill(text: str, scope: Mapping[str, Any], within: tuple[str, ...], asked: set[str]) -> Any:
+def _fill(text: str, scope: _Scope, within: tuple[str, ...]) -> Any:
     def value_of(match: re.Match[str]) -> Any:
         name, *attributes = match[1].split(".")
-        if name in within or name not in scope:
+        if name in within or name not in scope.variables:
             raise NotPlainError
-        asked.add(name)
-        value = _expand(scope[name], scope, (*within, name), asked)
+        scope.asked.add(name)
+        value = _expand(scope.variables[name], scope, (*within, name))
         for attribute in attributes:
             if not isinstance(value, dict) or attribute not in value or hasattr(dict, attribute):
                 raise NotPlainError
@@ -347,7 +405,9 @@ def _fill(text: str, scope: Mapping[str, Any], within: tuple[str, ...], asked: s
         return value
     if any(mark in _EXPRESSION.sub("", text) for mark in _MARKS):
         raise NotPlainError
-    return _EXPRESSION.sub(words_of, text)
+    filled = _EXPRESSION.sub(words_of, text)
+    scope.count(len(filled) // USUAL_LENGTH)
+    return filled
 
 
 def groups_in(content: dict[str, Any], way: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
@@ -376,6 +436,8 @@ def ways_to_host(content: dict[str, Any], host: str) -> Iterator[tuple[str, ...]
 
 def kind(value: Any) -> str:
     """What ``value`` is, in words of YAML."""
+    if isinstance(value, date):
+        return "a date"
     kinds = {dict: "a mapping", list: "a list", str: "a text", bool: "a truth value", type(None): "nothing"}
     return kinds.get(type(value), "a number" if isinstance(value, int | float) else "an encrypted value")
 

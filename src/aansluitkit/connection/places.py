@@ -44,7 +44,9 @@ class Places:
         return self._at(file, variable, message, (*way, *variable.split(".")), rule)
 
     def _of_host(self, path: str, message: str, rule: str) -> Problem:
-        _, host, *rest = path.split(".")
+        path = path.removeprefix("hosts.")
+        host = max((name for name in self.inventory.hosts if f"{path}.".startswith(f"{name}.")), key=len, default=path)
+        rest = path.removeprefix(host).removeprefix(".").split(".")
         keys = (HOST_ADDRESSES, *rest[1:]) if rest[:1] == ["addresses"] else ()
         variable = f"{host}: {'.'.join(keys) or 'group'}"
         for file in self._files_of(f"host_vars/{host}"):

@@ -34,7 +34,7 @@ WIDEST_RANGE = 16  # bits of prefix
 WIDEST_ZONE = 8
 MOST_FIREWALLS = 2
 SHORTEST_RETRYING = timedelta(days=1)
-ONE_OF = (Component.NAME_SERVER, Component.DATABASE)
+ONE_OF = (Component.NAME_SERVER,)
 SOME_OF = (Component.FIREWALL, Component.LOAD_BALANCER, Component.ADAPTER)
 SHARING = (Component.FIREWALL, Component.LOAD_BALANCER)  # whose hosts are reached at one address, however many they are
 
@@ -253,6 +253,14 @@ def components_are_present(connection: Connection) -> Iterator[Finding]:
         if len(found) != 1:
             names = ", ".join(host.name for host in found) or "none"
             yield "hosts", f"group '{component}' holds {names}; exactly one host is expected: correct hosts.yml"
+    databases = connection.hosts_of(Component.DATABASE)
+    if len(databases) not in (1, 2):
+        names = ", ".join(host.name for host in databases) or "none"
+        yield (
+            "hosts",
+            f"group '{Component.DATABASE}' holds {names}; expected is one host, or two of which one is the standby: "
+            "correct hosts.yml",
+        )
     for component in SOME_OF:
         if not connection.hosts_of(component):
             yield "hosts", f"group '{component}' holds none; at least one host is expected: add it to hosts.yml"

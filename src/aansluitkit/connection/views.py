@@ -9,12 +9,23 @@ from typing import Any
 
 from aansluitkit.certificates.facts import fingerprint, read_leaf
 from aansluitkit.connection.firewalls import carried_addresses, firewall_of, guarded_hosts
+from aansluitkit.connection.flows import Purpose, flows_of
 from aansluitkit.connection.model import HTTPS_PORT, PARTIES, USES, Component, Connection, Host
 
 CERTIFICATES = "/etc/aansluitkit/certificates"
 CRLS = "/var/lib/aansluitkit-crl/crls.pem"
 HIGHEST_PRIORITY = 200  # in VRRP; 255 is of who owns the address (RFC 5798 section 5.2.4)
-DATABASE = "ebms_adapter"  # name of the database, and of its owner
+DATABASE = "ebms_adapter"  # name of the database, and of the role that the adapters work with
+DATABASE_OWNER = f"{DATABASE}_owner"
+DATABASE_CONNECTIONS = 16  # of one node at most
+# How soon a node notices that the primary is gone, and looks for the other (libpq): seconds, and milliseconds.
+_FOLLOWING = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15000,
+}
 
 
 def views(connection: Connection) -> dict[str, dict[str, Any]]:
@@ -120,23 +131,44 @@ def _load_balancer(connection: Connection, host: Host) -> dict[str, Any]:
 
 
 def _database(connection: Connection, host: Host) -> dict[str, Any]:
+    hosts = connection.hosts_of(Component.DATABASE)
+    flows = [flow for flow in flows_of(connection) if flow.destination == host.name]
     return {
         "address": str(host.address),
         "port": connection.ports.database,
         "name": DATABASE,
-        "clients": [str(adapter.address) for adapter in connection.hosts_of(Component.ADAPTER)],
+        "owner": DATABASE_OWNER,
+        "clients": [str(flow.source_networks[0][0]) for flow in flows if flow.purpose is Purpose.STORE],
+        "connections": DATABASE_CONNECTIONS * len(connection.hosts_of(Component.ADAPTER)),
+        "peers": [
+            {"host": peer.name, "name": connection.name_of(peer), "address": str(peer.address)}
+            for peer in hosts
+            if peer is not host
+        ],
+        "begins": host is hosts[0],
     }
 
 
+def _database_url(connection: Connection) -> str:
+    """Both hosts of the database: whichever of them takes changes is used, also after a promotion."""
+    hosts = connection.hosts_of(Component.DATABASE)
+    options = [
+        *(("host", f"{connection.name_of(host)}:{connection.ports.database}") for host in hosts),
+        ("target_session_attrs", "read-write"),
+        ("sslmode", "verify-full"),
+        ("sslrootcert", f"{CERTIFICATES}/internal-trust.pem"),
+        *_FOLLOWING.items(),
+    ]
+    return f"postgresql+psycopg://{DATABASE}@/{DATABASE}?" + "&".join(f"{name}={value}" for name, value in options)
+
+
 def _adapter(connection: Connection, host: Host) -> dict[str, Any]:
-    server = connection.name_of(connection.host_of(Component.DATABASE))
-    place = f"{DATABASE}@{server}:{connection.ports.database}/{DATABASE}"
-    checked = f"sslmode=verify-full&sslrootcert={CERTIFICATES}/internal-trust.pem"
     return {
         **_msh(connection, host),
         "domain": connection.host_name,
         "partner_certificate": str(connection.certificates.partner),
-        "database": f"postgresql+psycopg://{place}?{checked}",
+        "database": _database_url(connection),
+        "database_owner": DATABASE_OWNER,
         "ebms_port": connection.ports.ebms,
         "path": connection.path,
         "stand_in": {},
@@ -149,6 +181,7 @@ def _partner(connection: Connection, host: Host) -> dict[str, Any]:
         "domain": connection.partner.host_name,
         "partner_certificate": str(connection.certificates.organisation),
         "database": "sqlite:////var/lib/aansluitkit/adapter.db",
+        "database_owner": "",
         "ebms_port": HTTPS_PORT,
         "path": connection.partner.path,
         # It plays the Compliancevoorziening too, and in drills a partner that misbehaves.
@@ -168,6 +201,7 @@ def _msh(connection: Connection, host: Host) -> dict[str, Any]:
         "address": str(host.address),
         "rest_port": connection.ports.rest,
         "health_port": connection.ports.health,
+        "database_connections": DATABASE_CONNECTIONS,
         "cpa": connection.cpa.id,
         "retired_cpas": list(connection.cpa.retired),
         "parties": [connection.organisation.party_id, connection.partner.party_id],

@@ -31,6 +31,9 @@ class Vaulted:
 
     ciphertext: str
 
+    def __str__(self) -> str:
+        return "!vault"  # a sentence needs no more of it
+
 
 @dataclass(frozen=True)
 class Unsafe:
@@ -47,6 +50,9 @@ class _Loader(yaml.CSafeLoader):
         for key_node, _ in node.value:
             if isinstance(key_node, yaml.ScalarNode) and key_node.tag != "tag:yaml.org,2002:merge":
                 key = self.construct_object(key_node)
+                if isinstance(key, Vaulted | Unsafe):
+                    message = f"'{key_node.tag}' marks a value, never a name: take it off"
+                    raise yaml.constructor.ConstructorError(None, None, message, key_node.start_mark)
                 if key in seen:
                     line = seen[key].start_mark.line + 1
                     raise yaml.constructor.ConstructorError(
@@ -60,6 +66,21 @@ class _Loader(yaml.CSafeLoader):
         if len(node.value) > MOST_VALUES:
             message = f"grows beyond {MOST_VALUES} values by merging: write them out"
             raise yaml.constructor.ConstructorError(None, None, message, node.start_mark)
+
+
+def _int(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
+    """A whole number, not so large that Python won't show it (other notations than decimal ones are not bounded)."""
+    value = int(loader.construct_yaml_int(node))
+    str(value)
+    return value
+
+
+def _timestamp(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> Any:
+    try:
+        return loader.construct_yaml_timestamp(node)
+    except (ValueError, OverflowError) as error:
+        message = f"'{node.value}' is no moment: {error}: correct it or put it between quotes"
+        raise yaml.constructor.ConstructorError(None, None, message, node.start_mark) from error
 
 
 def _vaulted(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> Vaulted:
@@ -77,6 +98,8 @@ def _binary(loader: yaml.SafeLoader, node: yaml.Node) -> Any:
 
 
 _Loader.add_constructor("tag:yaml.org,2002:binary", _binary)
+_Loader.add_constructor("tag:yaml.org,2002:int", _int)
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", _timestamp)
 for _tag in ("!vault", "!vault-encrypted"):
     _Loader.add_constructor(_tag, _vaulted)
 _Loader.add_constructor("!unsafe", _unsafe)
@@ -124,7 +147,7 @@ def read_text(path: Path) -> str:
     if len(content) > LARGEST_FILE:
         raise _refused(path, f"is longer than {LARGEST_FILE} bytes; no inventory is: keep other data out of it")
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise _refused(path, "is UTF-16; Ansible reads UTF-8: save it as UTF-8", 1)
+        raise _refused(path, "is UTF-16 or UTF-32; Ansible reads UTF-8: save it as UTF-8", 1)
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -206,7 +229,7 @@ def _unmarked(error: Exception, text: str) -> tuple[str, int]:
         line = text.count("\n", 0, int(error.position)) + 1
         return "holds a control character, which YAML does not take: remove it", line
     if "integer string conversion" in str(error):
-        digits = re.search(r"\d{4300,}", text)
+        digits = re.search(r"[\da-fA-F_:]{3000,}", text)
         line = text.count("\n", 0, digits.start()) + 1 if digits else 0
         return "holds a number of thousands of digits: put it between quotes or correct it", line
     return f"holds a value that is none: {' '.join(str(error).split())}: correct it or put it between quotes", 0

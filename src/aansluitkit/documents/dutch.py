@@ -37,6 +37,7 @@ _PURPOSES = {
     Purpose.STATES: "stand van de verbindingen, voor als een firewall uitvalt",
     Purpose.HEALTH: "gezondheidscontrole door de loadbalancer",
     Purpose.STORE: "opslag van berichten en CPA's",
+    Purpose.REPLICATION: "de standby volgt de primaire database",
     Purpose.APPLICATION: "applicatie biedt berichten aan en haalt ze op",
     Purpose.METRICS: "meetwaarden voor Prometheus",
     Purpose.NAMES: "namen opzoeken (DNS)",

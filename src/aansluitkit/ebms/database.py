@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import select
 import threading
 from collections.abc import Iterator
@@ -14,11 +16,12 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, m
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
 
-from aansluitkit.ebms.tables import VERSION
+from aansluitkit.ebms.tables import CPA, VERSION
 from aansluitkit.errors import KitError
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
 CONNECTIONS = 8  # of one node at once: as many as it has threads; each keeps room for the largest message it had
+_TRIED_BYTES = 2**20
 _MIGRATION_LOCK = 0x65624D53  # "ebMS": nodes that start together migrate one after the other
 
 
@@ -49,18 +52,21 @@ class Database:
         with self._turn, self._engine.begin() as connection:
             yield connection
 
-    def migrate(self) -> None:
-        """Bring the tables to this version.
+    def migrate(self) -> bool:
+        """Bring the tables to this version, and tell whether they were of another one.
 
         Raises:
             KitError: when the database can't be reached or changed.
         """
         try:
             with self._engine.connect() as connection, _alone(connection):
-                if _version(connection) != VERSION:
-                    _upgrade(connection)
+                if _version(connection) == VERSION:
+                    _try_writing(connection)
+                    return False
+                _upgrade(connection)
+                return True
         except SQLAlchemyError as error:
-            raise KitError(f"database {_shown(self._engine.url)}: {_reason(error)}") from error
+            raise KitError(f"database {_shown(self._engine.url)} {explain(error)}") from error
 
     def ping(self) -> None:
         """See that the database answers; raises SQLAlchemyError when it does not."""
@@ -75,8 +81,21 @@ class Database:
 def open_database(database: str, password: str | None) -> Database:
     """Open the database at URL ``database``, and bring its tables to this version.
 
+    In PostgreSQL that takes the rights of the tables' owner; ``python -m aansluitkit.ebms.migrate`` does it beforehand.
+
     Raises:
         KitError: when the URL is wrong or the database can't be reached.
+    """
+    opened = connect(database, password)
+    opened.migrate()
+    return opened
+
+
+def connect(database: str, password: str | None) -> Database:
+    """The database at URL ``database``, which is reached with its first use.
+
+    Raises:
+        KitError: when the URL is wrong.
     """
     try:
         url = make_url(database)
@@ -84,6 +103,7 @@ def open_database(database: str, password: str | None) -> Database:
         engine = create_engine(
             url.set(password=password) if password else url,
             pool_size=CONNECTIONS,
+            max_overflow=0,
             pool_use_lifo=True,
             connect_args=options,
         )
@@ -94,9 +114,30 @@ def open_database(database: str, password: str | None) -> Database:
         event.listen(engine, "begin", _begin)
     else:
         event.listen(engine, "checkout", _refuse_closed)
-    opened = Database(engine)
-    opened.migrate()
-    return opened
+    return Database(engine)
+
+
+_EXPLANATIONS = (
+    ("No space left|53100", "is full: make room on its disk; until then nothing is taken"),
+    ("authentication failed", "does not accept the password of its role: deploy it with playbooks/site.yml"),
+    ("does not support SSL", "does not offer TLS, which is demanded: set it up with playbooks/database.yml"),
+    ("certificate verify failed", "shows a certificate that is not trusted: see role certificates"),
+    ("does not match host name", "shows the certificate of another host: see role certificates"),
+    ("session is read-only", "has no primary: promote the standby (docs/promote.md)"),
+    (
+        "permission denied|must be owner",
+        "has no tables of this version, and the adapter's role may not make them: playbooks/site.yml does",
+    ),
+)
+
+
+def explain(error: SQLAlchemyError) -> str:
+    """What is the matter with the database and what to do, as the end of a sentence that begins with its name."""
+    cause = getattr(error, "orig", None) or error
+    told = " ".join(str(cause).split())
+    text = f"{getattr(cause, 'sqlstate', None)} {told}"
+    found = next((meaning for pattern, meaning in _EXPLANATIONS if re.search(pattern, text)), None)
+    return f"{found} ({told[:300]})" if found else f"does not do what it should: {told[:300]}"
 
 
 class _BinaryCursor(psycopg.Cursor[Any]):
@@ -139,6 +180,12 @@ def _version(connection: Connection) -> str | None:
     return found
 
 
+def _try_writing(connection: Connection) -> None:
+    """Raise SQLAlchemyError when a message of the usual size has no room; nothing of it stays."""
+    connection.execute(CPA.insert(), {"id": "", "document": os.urandom(_TRIED_BYTES)})
+    connection.rollback()
+
+
 def _upgrade(connection: Connection) -> None:
     """Alembic takes a tenth of the memory and of the start, and is needed but once."""
     from alembic import command  # noqa: PLC0415
@@ -174,8 +221,7 @@ def _alone(connection: Connection) -> Iterator[None]:
 
 
 def _shown(url: URL) -> str:
-    return url.render_as_string(hide_password=True).partition("?")[0]
-
-
-def _reason(error: SQLAlchemyError) -> str:
-    return " ".join(str(getattr(error, "orig", None) or error).split())[:300]
+    """Its name and hosts; nothing secret."""
+    hosts = url.query.get("host", ())
+    hosts = ",".join([hosts] if isinstance(hosts, str) else hosts) or url.host or ""
+    return f"{url.database} {f'on {hosts}' if hosts else ''}".rstrip()

@@ -6,6 +6,7 @@ address, and the connection its inbound and outbound one. What stands anywhere i
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -102,7 +103,15 @@ def _free_blocks(pool: IPv4Network, taken: set[str]) -> Iterator[IPv4Network]:
 
 
 def _written(root: Path) -> set[str]:
-    """Every address that an inventory below ``root`` writes, valid or not."""
+    """Every address that an inventory below ``root`` writes, valid or not.
+
+    Raises:
+        KitError: when a folder can't be read, for its addresses would be given away.
+    """
+    folders = (folder for level in ("*", "*/*") for folder in root.glob(level) if folder.is_dir())
+    closed = next((folder for folder in folders if not os.access(folder, os.R_OK | os.X_OK)), None)
+    if closed:
+        raise KitError(f"{closed}: can't be read, so which addresses are free is not known: mend that")
     files = (*root.glob("*/*/hosts.yml"), *root.glob("*/*/group_vars/all/connection.yml"))
     return {found for file in files for found in _ADDRESS.findall(file.read_text(encoding="utf-8", errors="replace"))}
 
@@ -118,8 +127,9 @@ def _pool(shared: dict[str, Any], name: str) -> IPv4Network:
     try:
         network = IPv4Network(str(shared[name]))
     except ValueError as error:
+        known = "no IPv4; IPv6 is not supported" if ":" in str(shared[name]) else "no network"
         raise KitError(
-            f"shared defaults: {name}: '{shared[name]}' is no network: write one such as 10.64.0.0/12"
+            f"shared defaults: {name}: '{shared[name]}' is {known}: write a network such as 10.64.0.0/12"
         ) from error
     if name == INSIDE_POOL and network.prefixlen > BLOCK:
         raise KitError(

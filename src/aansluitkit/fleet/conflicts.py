@@ -58,7 +58,9 @@ def claims(connection: Connection) -> tuple[Claim, ...]:
     except Unknown:
         return ()
     return tuple(
-        claim for part in (_name, _endpoint, _cpa, _oin, _own_addresses, _hosts) for claim in _known(part, connection)
+        claim
+        for part in (_name, _endpoint, _cpa, _oin, _own_addresses, _hosts, _virtual_addresses)
+        for claim in _known(part, connection)
     )
 
 
@@ -96,6 +98,12 @@ def _hosts(connection: Connection) -> Iterator[Claim]:
         if not SHARED & set(host.components):
             for zone, address in host.addresses.items():
                 yield Claim("address", str(address), f"hosts.{host.name}.addresses.{zone}")
+
+
+def _virtual_addresses(connection: Connection) -> Iterator[Claim]:
+    for component, shared in connection.virtual_addresses.items():
+        for zone, address in shared.items():
+            yield Claim("address", str(address), f"virtual_addresses.{component}.{zone}")
 
 
 def conflicts(holders: Iterable[Holder]) -> dict[Path, list[tuple[str, str]]]:

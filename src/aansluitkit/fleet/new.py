@@ -38,7 +38,10 @@ _ENDPOINT = TypeAdapter[str](Endpoint)
 
 @dataclass(frozen=True)
 class Order:
-    """What a new customer is: ``endpoints`` holds a URL for each environment that is wanted, the lab included."""
+    """What a new customer is: ``endpoints`` holds a URL for each environment that is wanted, preprod first.
+
+    The compliance environment stands on the hosts of preprod, so it comes with that alone.
+    """
 
     name: str
     kind: Kind
@@ -133,8 +136,10 @@ def shared_defaults(root: Path, environment: Environment | None = None) -> dict[
         file = root / SHARED / f"{name}.yml"
         try:
             read = yaml.load(file.read_text(encoding="utf-8"), _Tolerant)  # noqa: S506 - a SafeLoader
-        except OSError as error:
+        except FileNotFoundError as error:
             raise KitError(f"{file} is not there; customers link it: copy the kit's inventories/shared") from error
+        except OSError as error:
+            raise KitError(f"{file} can't be read: {str(error.strerror).lower()}: mend that") from error
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise KitError(f"{file} can't be read as YAML: {' '.join(str(error).split())}: mend it") from error
         if not isinstance(read, dict):
@@ -176,13 +181,16 @@ def _files(order: Order, root: Path) -> Iterator[tuple[Path, str]]:
         ),
     )
     taken: set[str] = set()
+    places: dict[Environment, Place] = {}
     for environment, endpoint in order.endpoints.items():
+        folder = Path(environment)
         if environment is Environment.LAB:
-            yield Path(LAB, "group_vars/all/connection.yml"), _lab(order, root, endpoint)
+            yield folder / "group_vars/all/connection.yml", _lab(order, root, endpoint)
             continue
         shared = shared_defaults(root, environment)
-        place = take(shared, root, taken) or blank_place()
-        folder = Path(environment)
+        on_preprod = environment is Environment.COMPLIANCE
+        place = places[Environment.PREPROD] if on_preprod else take(shared, root, taken) or blank_place()
+        places[environment] = place
         values = {
             **vars(order),
             **_agreement(order, environment),
@@ -190,7 +198,10 @@ def _files(order: Order, root: Path) -> Iterator[tuple[Path, str]]:
             "endpoint": endpoint,
             "place": place,
         }
-        yield folder / "group_vars/all/connection.yml", templates.get_template("connection.yml.j2").render(values)
+        template = templates.get_template("compliance.yml.j2" if on_preprod else "connection.yml.j2")
+        yield folder / "group_vars/all/connection.yml", template.render(values)
+        if on_preprod:
+            continue
         yield folder / "hosts.yml", templates.get_template("hosts.yml.j2").render(groups=_groups(environment, place))
         secrets = encrypted_secrets()
         yield folder / "group_vars/all/secrets.yml", templates.get_template("secrets.yml.j2").render(secrets=secrets)
@@ -211,8 +222,9 @@ def _lab(order: Order, root: Path, endpoint: str) -> str:
 
 def _agreement(order: Order, environment: Environment) -> dict[str, str]:
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    partner = "CV" if environment is Environment.COMPLIANCE else f"MIJNOVERHEID-LZ-{environment.upper()}"
     return {
-        "cpa": f"MIJNOVERHEID-LZ-{environment.upper()}_{order.oin}_{order.name}_0001",
+        "cpa": f"{partner}_{order.oin}_{order.name}_0001",
         "start": f"{today:%Y-%m-%dT%H:%M:%SZ}",
         "end": f"{today + timedelta(days=CPA_DAYS):%Y-%m-%dT%H:%M:%SZ}",
     }
@@ -244,6 +256,11 @@ def _links(environment: Environment, root: Path) -> dict[str, str]:
         f"{variables}/00-shared.yml": f"{common}/{SHARED}/all.yml",
         f"{variables}/10-customer.yml": "../../../customer.yml",
     }
+    if environment is Environment.COMPLIANCE:
+        links |= {
+            "hosts.yml": f"../{Environment.PREPROD}/hosts.yml",
+            f"{variables}/secrets.yml": f"../../../{Environment.PREPROD}/{variables}/secrets.yml",
+        }
     if environment is not Environment.LAB:
         return {**links, f"{variables}/05-shared.yml": f"{common}/{SHARED}/{environment}.yml"}
     files = sorted(path.name for path in (root / LAB / variables).glob("*.yml") if path.name != "customer.yml")

@@ -8,7 +8,13 @@ from pathlib import Path
 
 from aansluitkit.errors import KitError
 
-NAMES = ("secret_database_password", "secret_rest_password")
+NAMES = (
+    "secret_database_password",
+    "secret_database_owner_password",
+    "secret_database_replication_password",
+    "secret_backup_passphrase",
+    "secret_rest_password",
+)
 LENGTH = 40  # hexadecimal digits: 160 bits
 
 

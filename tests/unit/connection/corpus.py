@@ -93,6 +93,14 @@ def _as_folder(file: str) -> Callable[[Path], None]:
     return apply
 
 
+def _as_file(folder: str) -> Callable[[Path], None]:
+    def apply(inventory: Path) -> None:
+        shutil.rmtree(inventory / folder)
+        (inventory / folder).touch()
+
+    return apply
+
+
 def _as_pipe(file: str) -> Callable[[Path], None]:
     def apply(folder: Path) -> None:
         (folder / file).unlink()
@@ -239,6 +247,8 @@ _ROWS: list[tuple[str, str, str, str, str, str]] = [
     (LAB, HOSTS, "data: 198.51.100.70", "data: 198.51.100.65", "db: connection_addresses.data", "already taken"),
     (LAB, HOSTS, "data: 198.51.100.70", "data: 198.51.100.70\n            application: 198.51.100.30", "db: connection_addresses", "only the firewall"),
     (LAB, HOSTS, "application: 198.51.100.12", "application: 198.51.100.11", "adapter-2: connection_addresses.application", "already taken"),
+    (LAB, OWN, "    data: 198.51.100.67\n", "", "connection_virtual_addresses.firewall", "no address in zone 'data'"),
+    (LAB, HOSTS, "        fw-2:\n", "        fw-3:\n          connection_addresses: {management: 198.51.100.140, external: 203.0.113.40, dmz: 192.0.2.40, application: 198.51.100.40, data: 198.51.100.90}\n        fw-2:\n", "hosts", "two know each other's connections"),
     (LAB, HOSTS, "            dmz: 192.0.2.1\n", "", "fw: connection_addresses", "no address in zone 'dmz'"),
     (LAB, HOSTS, "          connection_addresses:\n            data: 198.51.100.70\n", "", "db: connection_addresses", "has an address"),
     (LAB, HOSTS, "connection_addresses:\n            data: 198.51.100.70", "connection_adresses:\n            data: 198.51.100.70", "connection_adresses", "nearest known name"),
@@ -253,7 +263,7 @@ _ROWS: list[tuple[str, str, str, str, str, str]] = [
     (LAB, OWN, "{dmz: 192.0.2.10}", "{data: 198.51.100.100}", "connection_virtual_addresses.load_balancer.data", "host 'lb-1' does not stand in zone 'data'"),
     (LAB, OWN, "{dmz: 192.0.2.10}", "{}", "connection_virtual_addresses.load_balancer", "name zones"),
     (LAB, OWN, "  load_balancer: {dmz: 192.0.2.10}", "  load_balancer: {dmz: 192.0.2.10}\n  adapter: {application: 198.51.100.10}", "connection_virtual_addresses.adapter", "no address in common"),
-    (LAB, OWN, "connection_virtual_addresses:\n  load_balancer: {dmz: 192.0.2.10}\n", "", "connection_virtual_addresses", "hosts lb-1, lb-2 must share an address"),
+    (LAB, OWN, "  load_balancer: {dmz: 192.0.2.10}\n", "", "connection_virtual_addresses", "hosts lb-1, lb-2 must share an address"),
     (LAB, f"{HOSTS} > {OWN}", "        lb-2:\n          connection_addresses:\n            dmz: 192.0.2.12\n", "", "connection_virtual_addresses.load_balancer", "group 'load_balancer' holds lb-1"),
     (LAB, f"{HOSTS} > {OWN}", "            dmz: 192.0.2.12", "            data: 198.51.100.100", "connection_virtual_addresses.load_balancer.dmz", "host 'lb-2' does not stand in zone 'dmz'"),
     # Groups and hosts
@@ -273,7 +283,7 @@ _ROWS: list[tuple[str, str, str, str, str, str]] = [
     (LAB, HOSTS, "    application:\n      hosts:\n", "    application:\n      host:\n", "group application", "has 'host'"),
     (LAB, HOSTS, "all:\n  children:\n", "all:\n  childern:\n", "group all", "has 'childern'"),
     (LAB, HOSTS, "    database:\n      hosts:\n", "    database:\n      children: {adapter: {children: {database: }}}\n      hosts:\n", "group adapter", "its own child"),
-    (LAB, HOSTS, "    database:\n      hosts:\n        db:\n", "    database:\n      hosts:\n        db-2:\n          connection_addresses: {data: 198.51.100.71}\n        db:\n", "hosts", "holds db-2, db"),
+    (LAB, HOSTS, "    database:\n      hosts:\n        db:\n", "    database:\n      hosts:\n        db-3:\n          connection_addresses: {data: 198.51.100.72}\n        db:\n", "hosts", "holds db-3, db, db-2"),
     (PREPROD, HOSTS, "    application:\n", "    partner:\n", "zaaksysteem-preprod: group", "someone else's"),
     # Contacts
     (LAB, WHO, "email: tester@voorbeeldstad.test", "email: tester", "connection_contacts.tester.email", "'tester'"),
@@ -353,6 +363,12 @@ _ROWS: list[tuple[str, str, str, str, str, str]] = [
     (LAB, WHO, "connection_name: lab", 'connection_name: "{{ 1 +"', "connection_name", "can't be filled in"),
     (LAB, WHO, "connection_name: lab", 'connection_name: "{{ inventory_hostname }}"', "connection_name", "differs between hosts"),
     (LAB, WHO, "connection_name: lab", "connection_name: {{ naam }}", "file", "quote"),
+    (LAB, WHO, "connection_name: lab", "connection_name: \"{{ 'x' * 10**10 }}\"", "connection_name", "which no inventory needs"),
+    (LAB, WHO, "connection_name: lab", "connection_name: \"{{ 'x' * 10**7 }}\"", "connection_name", "which no inventory needs"),
+    (LAB, WHO, "connection_name: lab", 'connection_name: "{{ range(10**10) | list }}"', "connection_name", "which no inventory needs"),
+    (LAB, WHO, "connection_name: lab", 'connection_name: "{{ 1 / 0 }}"', "connection_name", "division by zero"),
+    (LAB, WHO, "connection_name: lab", "connection_name: \"{{ lookup('file', '/nowhere') }}\"", "connection_name", "can't be filled in"),
+    (LAB, WHO, "connection_name: lab", 'connection_name: "{{ inventory_dir.__class__ }}"', "connection_name", "can't be filled in"),
     # YAML
     (LAB, WHO, "connection_name: lab\n", "connection_name: lab\nconnection_name: lab2\n", "file", "stands there twice"),
     (LAB, WHO, "  oin: \"00000099000000001000\"", "  oin: \"00000099000000001000\"\n  oin: '1'", "file", "stands there twice"),
@@ -365,6 +381,14 @@ _ROWS: list[tuple[str, str, str, str, str, str]] = [
     (LAB, WHO, "connection_kind: government", "connection_kind: *anker", "file", "undefined alias"),
     (LAB, WHO, "connection_kind: government", "connection_kind: government\n---", "file", "more than one document"),
     (LAB, WHO, "connection_kind: government", "connection_kind: &k [*k]", "file", "has no end"),
+    (LAB, WHO, "connection_kind: government", "connection_kind: government\n12: x", "12", "a variable named 12, a number"),
+    (LAB, WHO, "connection_kind: government", "connection_kind: government\n2026-01-01: x", "2026-01-01", "2026-01-01, a date"),
+    (LAB, WHO, "connection_kind: government", "connection_kind: government\n!vault x: y", "file", "never a name"),
+    (LAB, WHO, "connection_kind: government", "connection_kind: government\n<<: 3", "file", "for merging"),
+    (LAB, WHO, "connection_kind: government", f"connection_kind: 0x{'f' * 9999}", "file", "thousands of digits"),
+    (LAB, WHO, "connection_kind: government", "connection_kind: 2026-01-01", "connection_kind", "'2026-01-01'"),
+    (LAB, WHO, "connection_kind: government", 'connection_kind: "\\0"', "connection_kind", "'\\x00'"),
+    (LAB, HOSTS, "            data: 198.51.100.70", "            data: 198.51.100.70\n          12: x", "db", "a variable named 12, a number"),
     (LAB, WHO, "connection_kind: government", "connection_kind: !vault |\n  $ANSIBLE_VAULT;1.1;AES256\n  6162", "connection_kind", "encrypted with Ansible Vault"),
     (LAB, HOSTS, "data: 198.51.100.70", "data: !vault |\n              $ANSIBLE_VAULT;1.1;AES256\n              6162", "connection_addresses.data", "encrypted with Ansible Vault"),
     # Signs and kinds that would reach a configuration file
@@ -395,7 +419,11 @@ _ROWS: list[tuple[str, str, str, str, str, str]] = [
     (LAB, HOSTS, "        adapter-2:\n", "        all:\n", "all: group", "name of a group"),
     (LAB, HOSTS, "        adapter-2:\n", "        database:\n", "database: group", "name of a group"),
     (LAB, HOSTS, "        adapter-2:\n", '        "adapter-[3:2]":\n', "adapter-[3:2]", "runs backwards"),
-    (LAB, HOSTS, "        db:\n", "        ns:\n        db:\n", "hosts", "group 'database' holds ns, db"),
+    (LAB, HOSTS, "        adapter-2:\n", '        "adapter-[2:999999999]":\n', "adapter-[2:999999999]", "more than 1000 hosts"),
+    (LAB, HOSTS, "        adapter-2:\n", '        "adapter-[2:3":\n', "adapter-[2:3", "brackets that are no range"),
+    (LAB, HOSTS, "        adapter-2:\n", '        "adapter-[a:zz]":\n', "adapter-[a:zz]", "brackets that are no range"),
+    (LAB, HOSTS, "        adapter-2:\n", "        adapter-2.voorbeeldstad.test:\n", "adapter-2.voorbeeldstad.test: group", "small letters"),
+    (LAB, HOSTS, "        db:\n", "        ns:\n        db:\n", "hosts", "group 'database' holds ns, db, db-2"),
 ]  # fmt: skip
 
 # Nothing is wrong, but a person still has to fill in a value.
@@ -443,6 +471,12 @@ _WHOLE: list[tuple[str, str, str, str, str, Callable[[Path], None]]] = [
     ("merging bomb", LAB, "group_vars/all/bomb.yml", "file", "by merging", written("group_vars/all/bomb.yml", _merge_bomb())),
     ("nested lists", LAB, "group_vars/all/deep.yml", "file", "levels deep", written("group_vars/all/deep.yml", b"x: " + b"[" * 200_000)),
     ("nested dashes", LAB, "group_vars/all/deep.yml", "file", "levels deep", written("group_vars/all/deep.yml", b"- " * 100_000 + b"x")),
+    ("variables in UTF-32", LAB, OWN, "file", "UTF-32", written(OWN, "connection_name: x\n".encode("utf-32"))),
+    ("hosts as an INI file", LAB, HOSTS, "file", "is no YAML", written(HOSTS, b"[firewall]\nfw ansible_host=10.1.2.3\n")),
+    ("group_vars as a file", LAB, "group_vars", "folder", "not a directory", _as_file("group_vars")),
+    ("host_vars as a link to itself", LAB, "host_vars", "folder", "symbolic links", _linked("host_vars", "host_vars")),
+    ("folder of variables in itself", LAB, "group_vars/all/loop", "folder", "that it stands in", _linked("group_vars/all/loop", ".")),
+    ("file beside a folder of one name", LAB, "group_vars/all.yml", "file", "is passed over", written("group_vars/all.yml", b"connection_name: x\n")),
     ("file of 2 MB", LAB, "group_vars/all/long.yml", "file", "longer than", written("group_vars/all/long.yml", b"# x\n" * 500_000)),
     ("variables vaulted whole", LAB, WHO, "connection_cpa", "is encrypted", written(OWN, b"$ANSIBLE_VAULT;1.1;AES256\n6162\n")),
     ("template asks for a vaulted secret", PREPROD, OWN, "connection_name", "can't be filled in", added(OWN, 'connection_name: "{{ secret_rest_password }}"\n')),

@@ -189,3 +189,32 @@ def test_examining_never_raises(tmp_path: Path) -> None:
     assert "is not there" in found.problems[0].message
     with pytest.raises(InventoryError, match=r"hosts\.yml"):
         load_connection(tmp_path)
+
+
+def test_a_template_that_goes_on_is_ended(inventories: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So is one that multiplies by names alone; what else is wrong with the inventory is told in the same run."""
+    monkeypatch.setattr(ansible_loader, "COMPUTING_SECONDS", 2)
+    file = inventories / LAB / "group_vars/all/customer.yml"
+    text = file.read_text().replace(
+        "connection_name: lab", 'connection_name: "{% for _ in range(10**12) %}{% endfor %}"'
+    )
+    text = text.replace("connection_kind: government", 'connection_kind: "{{ many_0 }}"')
+    text = text.replace('oin: "00000099000000001000"', 'oin: "{{ nobody }}"')
+    doubled = "".join(
+        f"many_{level}: ['{{{{ many_{level + 1} }}}}', '{{{{ many_{level + 1} }}}}']\n" for level in range(60)
+    )
+    file.write_text(f"{text}{doubled}many_60: x\n")
+    found = {problem.variable: problem for problem in examine(inventories / LAB).problems}
+    for variable in ("connection_name", "connection_kind"):
+        assert "which no inventory needs" in found[variable].message
+        assert found[variable].file == str(file)
+    assert "nobody" in found["connection_organisation"].message
+    assert load_inventory(inventories / PREPROD).is_plain
+
+
+def test_ansible_is_asked_in_the_environment_of_who_asks(inventories: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = inventories / LAB / "group_vars/all/customer.yml"
+    file.write_text(file.read_text().replace("name: lab", "name: \"{{ lookup('env', 'NAME_OF_THE_LAB') }}\""))
+    for name in ("werk", "thuis"):
+        monkeypatch.setenv("NAME_OF_THE_LAB", name)
+        assert load_connection(inventories / LAB).name == name

@@ -10,13 +10,16 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import psycopg
 import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine, event, inspect
+from sqlalchemy import Connection, create_engine, event, inspect, make_url
+from sqlalchemy.exc import OperationalError
 
+from aansluitkit.ebms import migrate
 from aansluitkit.ebms.cpa import PartyId
-from aansluitkit.ebms.database import _MIGRATIONS
+from aansluitkit.ebms.database import _MIGRATIONS, explain
 from aansluitkit.ebms.message import Header, request
 from aansluitkit.ebms.messages import Direction, Filter, Messages, Outgoing, State, Task
 from aansluitkit.ebms.mime import Payload
@@ -276,6 +279,40 @@ def test_tables_of_a_newer_version_are_refused(database: Callable[[], str]) -> N
         connection.exec_driver_sql("update alembic_version set version_num = '9999'")
     with pytest.raises(KitError, match="install the version"):
         open_store(url, None)
+
+
+def test_role_without_rights_is_told_who_makes_tables(database: Callable[[], str]) -> None:
+    url = make_url(database())
+    if url.get_backend_name() == "sqlite":
+        return
+    with create_engine(url).begin() as connection:
+        connection.exec_driver_sql(f"create role adapter_{url.database} login")
+    with pytest.raises(KitError, match=r"the adapter's role may not make them: playbooks/site.yml does") as told:
+        open_store(url.set(username=f"adapter_{url.database}").render_as_string(), None)
+    assert str(told.value).startswith(f"database {url.database} on {url.query['host']} has no tables of this version")
+
+
+def test_migration_is_told(database: Callable[[], str], capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
+    monkeypatch.setattr("sys.argv", ["migrate", database()])
+    for said in (f"migrated to version {VERSION}", f"is of version {VERSION}"):
+        migrate.main()
+        assert capsys.readouterr().out.strip() == said
+
+
+@pytest.mark.parametrize(
+    ("cause", "words"),
+    [
+        ('connection failed: FATAL:  password authentication failed for user "x"', "does not accept the password"),
+        ("connection failed: server does not support SSL, but SSL was required", "does not offer TLS"),
+        ("connection failed: SSL error: certificate verify failed", "certificate that is not trusted"),
+        ('server certificate for "a" does not match host name "b"', "certificate of another host"),
+        ("connection failed: session is read-only", "has no primary: promote the standby"),
+        ('could not extend file "base/1/2": No space left on device', "is full: make room"),
+        ("something else", "does not do what it should: something else"),
+    ],
+)
+def test_what_is_the_matter_is_said(cause: str, words: str) -> None:
+    assert words in explain(OperationalError(None, None, psycopg.OperationalError(cause)))
 
 
 def test_version_is_that_of_the_newest_migration() -> None:

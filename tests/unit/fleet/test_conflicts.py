@@ -95,6 +95,15 @@ def test_a_host_of_two_customers(root: Path, customer: Customer) -> None:
     assert {problem.variable for problem in of(entries, first).problems} == found
 
 
+def test_an_address_that_balancers_share(root: Path, customer: Customer) -> None:
+    first, second = customer("gemeente-1", 1)[0], customer("gemeente-2", 2)[0]
+    with (second / "group_vars/all/connection.yml").open("a") as file:
+        file.write("connection_virtual_addresses: {load_balancer: {dmz: 10.64.0.10}}\n")
+    for one in (survey([second]), survey(find([root]))):
+        found = {problem.variable: problem.message for problem in of(one, second).problems}
+        assert str(first) in found["connection_virtual_addresses.load_balancer.dmz"]
+
+
 def test_customers_of_one_vendor_share_its_hrn(root: Path, customer: Customer) -> None:
     customer("klant-1", 1, Kind.VENDOR)
     customer("klant-2", 2, Kind.VENDOR)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,14 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.parsing.vault import FileVaultSecret, VaultLib
 
 from aansluitkit.connection import Environment, Kind, examine, load_connection
+from aansluitkit.connection.loading import load_inventory
 from aansluitkit.errors import KitError
 from aansluitkit.fleet import new
+from aansluitkit.fleet.secrets import NAMES
 from aansluitkit.fleet.survey import find, survey
 from aansluitkit.project import ROOT, STATE
 
-from .conftest import Customer, change, fill
+from .conftest import Customer, certificate, change, fill
 
 VENDOR = {Environment.PREPROD: "https://ebms.klant-201.nl/ebms"}
 GOVERNMENT = {**VENDOR, Environment.PRODUCTION: "https://ebms.productie.klant-201.nl/ebms"}
@@ -35,7 +38,14 @@ def order(kind: Kind = Kind.VENDOR, **fields: object) -> new.Order:
     endpoints = VENDOR if kind is Kind.VENDOR else GOVERNMENT
     oin = "00000003123456780000" if kind is Kind.VENDOR else "00000001123456789000"
     return new.Order(
-        **{"name": "klant-201", "kind": kind, "organisation": "Klant", "oin": oin, "endpoints": endpoints, **fields}
+        **{
+            "name": "klant-201",
+            "kind": kind,
+            "organisation": "Klant",
+            "oin": oin,
+            "endpoints": dict(endpoints),
+            **fields,
+        }
     )  # type: ignore[arg-type]
 
 
@@ -48,6 +58,66 @@ def variables(file: Path) -> dict[str, Any]:
     Loader.add_constructor("!vault", lambda loader, node: loader.construct_scalar(node))
     read: dict[str, Any] = yaml.load(file.read_text(), Loader)  # noqa: S506 - a SafeLoader
     return read
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_compliance_is_preprod_with_another_partner(root: Path, kind: Kind) -> None:
+    """The acceptance environment before it is connected (seed 4.3.1 to 4.3.3): hosts and secrets are preprod's."""
+    shutil.copy(ROOT / "inventories/shared/compliance.yml", root / "shared")
+    wanted = order(kind)
+    wanted.endpoints[Environment.COMPLIANCE] = wanted.endpoints[Environment.PREPROD]
+    inventories = new.make(wanted, root)
+    for inventory in inventories:
+        found = examine(inventory)
+        assert found.problems == ()
+        if inventory.name == "compliance":
+            assert {blank.variable for blank in found.blanks} == {
+                "connection_certificates.organisation",
+                "connection_certificates.partner",
+                *(
+                    f"connection_partner.{name}"
+                    for name in ("endpoint", "inbound_addresses", "outbound_addresses", "contact")
+                ),
+            }
+    entries = survey(inventories)
+    assert [problem for entry in entries for problem in entry.problems] == []
+    compliance = inventories[-1]
+    fill_compliance(root, compliance)
+    fill(inventories[0])
+    tested, connected = load_connection(compliance), load_connection(inventories[0])
+    for field in ("hosts", "zones", "endpoint", "inbound_address", "outbound_address", "organisation"):
+        assert getattr(tested, field) == getattr(connected, field), field
+    example = load_connection(ROOT / "inventories/voorbeeldgemeente/compliance").cpa
+    for field in ("roles", "retries", "services"):
+        assert getattr(tested.cpa, field) == getattr(example, field), field
+    assert (compliance / "group_vars/all/secrets.yml").resolve() == inventories[0] / "group_vars/all/secrets.yml"
+
+
+def fill_compliance(root: Path, inventory: Path) -> None:
+    """Write what the Compliancevoorziening's keeper and a provider of test certificates send."""
+    values = {
+        "endpoint": "https://compliance.overheid.nl/ebms",
+        "inbound_addresses": "[10.250.8.10]",
+        "outbound_addresses": "[10.250.8.11]",
+        "contact": "{name: Servicecentrum, email: servicecentrum@logius.nl, phone: '+31 70 123 45 68'}",
+    }
+    own = {party: f'"{{{{ inventory_dir }}}}/certificates/{party}.pem"' for party in ("organisation", "partner")}
+    for file, found in ((root / "shared/compliance.yml", values), (inventory / "group_vars/all/connection.yml", own)):
+        text = file.read_text()
+        for name, value in found.items():
+            text, count = re.subn(rf"{name}: TODO.*", f"{name}: {value}", text)
+            assert count == 1, name
+        file.write_text(text)
+    oin = load_inventory(inventory).hosts["preprod-fw"]["connection_organisation"]["oin"]
+    certificate(inventory / "certificates/organisation.pem", "ebms.klant-201.nl", oin=oin)
+    certificate(inventory / "certificates/partner.pem", "compliance.overheid.nl", oin="")
+
+
+def test_compliance_needs_its_partner(root: Path) -> None:
+    endpoints = {**VENDOR, Environment.COMPLIANCE: VENDOR[Environment.PREPROD]}
+    with pytest.raises(KitError, match=r"shared/compliance\.yml is not there"):
+        new.make(order(endpoints=endpoints), root)
+    assert [path.name for path in root.iterdir()] == ["shared"]
 
 
 @pytest.mark.parametrize("kind", list(Kind))
@@ -129,7 +199,7 @@ def test_without_a_vault_password_secrets_are_blanks(root: Path, monkeypatch: py
     for inventory in new.make(order(Kind.GOVERNMENT), root):
         found = examine(inventory)
         assert found.problems == ()
-        assert {"secret_database_password", "secret_rest_password"} <= {blank.variable for blank in found.blanks}
+        assert set(NAMES) <= {blank.variable for blank in found.blanks}
 
 
 def test_the_environments_of_a_customer_share_no_address(root: Path, customer: Customer) -> None:
@@ -159,7 +229,9 @@ def test_a_block_that_came_free_is_taken_again(root: Path, customer: Customer) -
     [
         ("new_inside_network: 10.64.0.0/22", "has no free addresses left"),
         ("new_inside_network: 10.64.0.0/24", "smaller than /22"),
-        ("new_inside_network: tien", "is no network"),
+        ("new_inside_network: tien", "'tien' is no network"),
+        ("new_inside_network: '2001:db8::/32'", "'2001:db8::/32' is no IPv4; IPv6 is not supported"),
+        ("new_external_network: '2001:db8::/64'", "'2001:db8::/64' is no IPv4; IPv6 is not supported"),
         ("new_external_network: 10.32.0.0/29", "has no free addresses left"),
     ],
 )
@@ -181,10 +253,10 @@ def test_secrets_are_in_the_vault(root: Path, tmp_path: Path) -> None:
     seen = set()
     for inventory in made:
         secrets = variables(inventory / "group_vars/all/secrets.yml")
-        assert list(secrets) == ["secret_database_password", "secret_rest_password"]
+        assert list(secrets) == list(NAMES)
         seen |= {vault.decrypt(secret) for secret in secrets.values()}
     assert {len(secret) for secret in seen} == {40}
-    assert len(seen) == 4, "no environment shares a secret"
+    assert len(seen) == 2 * len(NAMES), "no environment shares a secret"
 
 
 def test_a_vault_password_that_is_not_there(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -141,8 +141,23 @@ def test_production_is_made_when_it_is_meant_and_not_removed(cloud: Cloud, make_
     opened = stack.open_stack(inventory, connection, stack.settings_of(connection.openstack), quiet)
     with pytest.raises(automation.CommandError, match="protected"):
         opened.destroy()
-    gone = {thing["type"].rpartition(":")[2] for id_, thing in before.items() if id_ not in cloud.things}
-    assert gone <= {"SecGroupRule"}, "what holds an address or data stays; a rule is made again by up"
+    assert cloud.things == before, "no filter goes before the host that needs it"
+    assert not plan(inventory, quiet)
+
+
+def test_a_flow_of_production_goes_and_another_comes(cloud: Cloud, make_inventory: MakeInventory) -> None:
+    """Protection is of what stays; filters follow the inventory."""
+    inventory = make_inventory("production", "application")
+    up(inventory, quiet, yes)
+    hosts = cloud.of("Instance")
+    file = inventory / "group_vars/all/connection.yml"
+    with file.open("a") as opened:
+        opened.write("connection_ports: {database: 5433}\n")
+    changed = up(inventory, quiet, yes).resources
+    assert {change.type for change in changed} == {"SecGroupRule"}
+    assert cloud.of("Instance") == hosts
+    ports = {made["portRangeMin"] for made in cloud.of("SecGroupRule").values()}
+    assert 5433 in ports and 5432 not in ports
 
 
 def test_an_address_that_the_project_does_not_hold_is_refused(cloud: Cloud, make_inventory: MakeInventory) -> None:

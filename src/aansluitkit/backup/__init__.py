@@ -1,0 +1,1 @@
+"""Backups as they lie on the controller: a folder with parts, and a manifest that proves them."""
