@@ -247,8 +247,6 @@ _ROWS: list[tuple[str, str, str, str, str, str]] = [
     (LAB, HOSTS, "data: 198.51.100.70", "data: 198.51.100.65", "db: connection_addresses.data", "already taken"),
     (LAB, HOSTS, "data: 198.51.100.70", "data: 198.51.100.70\n            application: 198.51.100.30", "db: connection_addresses", "only the firewall"),
     (LAB, HOSTS, "application: 198.51.100.12", "application: 198.51.100.11", "adapter-2: connection_addresses.application", "already taken"),
-    (LAB, OWN, "    data: 198.51.100.67\n", "", "connection_virtual_addresses.firewall", "no address in zone 'data'"),
-    (LAB, HOSTS, "        fw-2:\n", "        fw-3:\n          connection_addresses: {management: 198.51.100.140, external: 203.0.113.40, dmz: 192.0.2.40, application: 198.51.100.40, data: 198.51.100.90}\n        fw-2:\n", "hosts", "two know each other's connections"),
     (LAB, HOSTS, "            dmz: 192.0.2.1\n", "", "fw: connection_addresses", "no address in zone 'dmz'"),
     (LAB, HOSTS, "          connection_addresses:\n            data: 198.51.100.70\n", "", "db: connection_addresses", "has an address"),
     (LAB, HOSTS, "connection_addresses:\n            data: 198.51.100.70", "connection_adresses:\n            data: 198.51.100.70", "connection_adresses", "nearest known name"),
@@ -256,6 +254,7 @@ _ROWS: list[tuple[str, str, str, str, str, str]] = [
     (LAB, HOSTS, "            data: 198.51.100.70", "            data: 198.51.100.70\n          connection_network: diginetwerk", "connection_network", "differs between hosts"),
     (LAB, HOSTS, "            data: 198.51.100.70", "            data: 198.51.100.70\n          connection_ports: {ebms: 9443}", "connection_ports", "differs between hosts"),
     # Addresses that hosts share
+    (LAB, f"{HOSTS} > {OWN}", "            data: 198.51.100.65\n", "            data: 198.51.100.65\n        fw-2:\n          connection_addresses: {management: 198.51.100.131, external: 203.0.113.2, dmz: 192.0.2.2, application: 198.51.100.2, data: 198.51.100.66}\n", "connection_virtual_addresses", "hosts fw, fw-2 must share an address"),
     (LAB, OWN, "{dmz: 192.0.2.10}", "{dmz: 192.0.2.11}", "connection_virtual_addresses.load_balancer.dmz", "already taken by host 'lb-1'"),
     (LAB, OWN, "{dmz: 192.0.2.10}", "{dmz: 198.51.100.30}", "connection_virtual_addresses.load_balancer.dmz", "no host's address in 192.0.2.0/24"),
     (LAB, OWN, "{dmz: 192.0.2.10}", "{dmz: 192.0.2.255}", "connection_virtual_addresses.load_balancer.dmz", "no host's address in 192.0.2.0/24"),
@@ -263,7 +262,7 @@ _ROWS: list[tuple[str, str, str, str, str, str]] = [
     (LAB, OWN, "{dmz: 192.0.2.10}", "{data: 198.51.100.100}", "connection_virtual_addresses.load_balancer.data", "host 'lb-1' does not stand in zone 'data'"),
     (LAB, OWN, "{dmz: 192.0.2.10}", "{}", "connection_virtual_addresses.load_balancer", "name zones"),
     (LAB, OWN, "  load_balancer: {dmz: 192.0.2.10}", "  load_balancer: {dmz: 192.0.2.10}\n  adapter: {application: 198.51.100.10}", "connection_virtual_addresses.adapter", "no address in common"),
-    (LAB, OWN, "  load_balancer: {dmz: 192.0.2.10}\n", "", "connection_virtual_addresses", "hosts lb-1, lb-2 must share an address"),
+    (LAB, OWN, "connection_virtual_addresses:\n  load_balancer: {dmz: 192.0.2.10}\n", "", "connection_virtual_addresses", "hosts lb-1, lb-2 must share an address"),
     (LAB, f"{HOSTS} > {OWN}", "        lb-2:\n          connection_addresses:\n            dmz: 192.0.2.12\n", "", "connection_virtual_addresses.load_balancer", "group 'load_balancer' holds lb-1"),
     (LAB, f"{HOSTS} > {OWN}", "            dmz: 192.0.2.12", "            data: 198.51.100.100", "connection_virtual_addresses.load_balancer.dmz", "host 'lb-2' does not stand in zone 'dmz'"),
     # Groups and hosts

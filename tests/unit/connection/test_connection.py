@@ -31,7 +31,7 @@ def test_lab_is_accepted() -> None:
     connection = load_connection(LAB)
     assert connection.host_name == "ebms.voorbeeldstad.test"
     assert [host.name for host in connection.hosts_of(Component.ADAPTER)] == ["adapter-1", "adapter-2"]
-    assert str(connection.gateway("dmz")) == "192.0.2.3"
+    assert str(connection.gateway("dmz")) == "192.0.2.1"
 
 
 def test_flows_publish_inbound_and_translate_outbound() -> None:
