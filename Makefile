@@ -27,6 +27,7 @@ bench: bootstrap
 	@$(VENV)/python tests/bench/check.py
 	@$(VENV)/python tests/bench/documents.py
 	@$(ROOT) $(VENV)/python tests/bench/firewall.py
+	@$(ROOT) $(VENV)/python tests/bench/load_balancer.py
 	@$(ROOT) $(VENV)/python tests/bench/messages.py
 	@$(ROOT) $(VENV)/python tests/bench/lab.py
 	@$(ROOT) $(VENV)/python tests/bench/backup.py

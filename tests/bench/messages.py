@@ -119,7 +119,7 @@ def process(folder: Path, pki: Path, party: str, database: str) -> Iterator[subp
     file.write_text(yaml.safe_dump(given))
     with (folder / f"{party}.log").open("wb") as log:
         command = [sys.executable, "-c", RUN, "--settings", str(file)]
-        environment = os.environ | {"MALLOC_ARENA_MAX": "2"}  # as the service has it
+        environment = os.environ | {"MALLOC_ARENA_MAX": "1"}  # as the service has it
         node = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
     try:
         yield node

@@ -9,18 +9,16 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from balance import under_load
 
 from aansluitkit.connection import load_connection
+from aansluitkit.drill.balance import under_load
 from aansluitkit.lab import container, network
 from aansluitkit.lab.podman import VOLATILE, containers
 from aansluitkit.project import ROOT
-from aansluitkit.verification.site import Site
 
 INVENTORY = "inventories/lab"
 CERTIFICATES = "/etc/aansluitkit/certificates"
@@ -279,10 +277,10 @@ def test_rotation_goes_unnoticed(generation: str) -> None:
         renewal("adopt", generation)
         rotate("current")
 
-    with closing(Site(load_connection(ROOT / INVENTORY), INVENTORY)) as site:
-        balances = under_load(site, 20, work)
-    print(balances)
-    assert all(balance.whole and balance.pings for balance in balances.values()), balances
+    with under_load(load_connection(ROOT / INVENTORY), 20, pings=True) as streams:
+        work()
+    print(streams.balances)
+    assert all(balance.unnoticed and balance.pings for balance in streams.balances.values()), streams.balances
     for host, former in before.items():
         assert shown(host) != former
         assert ("rsassaPss" in shown(host)) is (generation == "g4")
@@ -317,13 +315,22 @@ def test_promotion_loses_and_doubles_nothing() -> None:
         assert "Promote the standby" in taken_over.stdout, taken_over.stdout[-3000:]
         assert on(primary, "aansluitkit-database-state").endswith("primary\n")
 
-    with closing(Site(load_connection(ROOT / INVENTORY), INVENTORY)) as site:
-        balances = under_load(site, 10, work)
-    print(balances)
-    assert all(balance.balanced for balance in balances.values()), balances
+    with under_load(load_connection(ROOT / INVENTORY), 10) as streams:
+        work()
+    print(streams.balances)
+    assert all(balance.whole for balance in streams.balances.values()), streams.balances
     again = kit("up", INVENTORY)
     assert again.returncode == 0, again.stdout + again.stderr
     assert databases() == before
+
+
+def test_drills_lose_and_double_nothing() -> None:
+    names = ("adapter_node_killed", "adapters_killed", "database_restarted")
+    held = kit("drill", INVENTORY, *names, "--rate", "3", "--json", "-")
+    assert held.returncode == 0, held.stdout[-3000:] + held.stderr[-3000:]
+    report = json.loads(held.stdout)
+    assert (report["failed"], report["passed"]) == (0, len(names))
+    assert {(drill["lost"], drill["doubled"]) for drill in report["drills"]} == {(0, 0)}
 
 
 def test_bad_inventory_changes_nothing(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ COMMANDS = (
     "verify",
     "ping",
     "compliance",
+    "drill",
     "lab up",
     "lab down",
 )

@@ -16,7 +16,7 @@ from lxml import etree
 from aansluitkit.agreement.remark import Remark, Weight, gathered
 from aansluitkit.agreement.structure import Agreement, name_of, read_agreement
 from aansluitkit.certificates.facts import dns_names, serial_number
-from aansluitkit.digikoppeling import OIN_TYPE
+from aansluitkit.digikoppeling import oin_in
 from aansluitkit.ebms.certificates import read_certificate
 from aansluitkit.ebms.cpa import AGREED, Party, Reliability, Terms
 from aansluitkit.ebms.errors import MalformedError
@@ -134,7 +134,7 @@ def certificates_are_for_their_endpoints(agreement: Agreement) -> Iterator[Remar
 def certificates_carry_the_party(agreement: Agreement) -> Iterator[Remark]:
     """A party that ends TLS itself has its OIN in the certificate (Koppelvlakstandaard ebMS2 chapter 5, PartyId)."""
     for party in agreement.cpa.parties:
-        numbers = [identity.value for identity in party.ids if identity.type == OIN_TYPE]
+        numbers = list(filter(None, (oin_in(identity.type, identity.value) for identity in party.ids)))
         for use in party.certificates if numbers else ():
             certificate = _certificate(party, use)
             if certificate is not None and serial_number(certificate) not in numbers:

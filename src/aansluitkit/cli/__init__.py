@@ -30,12 +30,15 @@ from aansluitkit.cli import hosts
 from aansluitkit.cli import compliance
 
 # isort: split
+from aansluitkit.cli import drill
+
+# isort: split
 from aansluitkit.cli import lab
 from aansluitkit.cli.app import app
 from aansluitkit.errors import InventoryError, KitError
 from aansluitkit.project import use_own_tools
 
-__all__ = ["app", "certificates", "compliance", "cpa", "flows", "hosts", "inventories", "lab", "main"]
+__all__ = ["app", "certificates", "compliance", "cpa", "drill", "flows", "hosts", "inventories", "lab", "main"]
 
 
 def main() -> None:

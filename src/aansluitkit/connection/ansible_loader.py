@@ -6,16 +6,20 @@ takes more than any inventory needs.
 
 from __future__ import annotations
 
-import multiprocessing
+import atexit
 import os
 import pickle
 import resource
 import signal
+import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +112,7 @@ class _Process:
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
-        self._own: Any = None
+        self._own: subprocess.Popen[bytes] | None = None
         self._pipe: Any = None
 
     def ask(self, question: _Question) -> _Answer | _Broken:
@@ -116,7 +120,7 @@ class _Process:
         with self._guard:
             at = _HOSTS
             try:
-                if self._own is None or not self._own.is_alive():
+                if self._own is None or self._own.poll() is not None:
                     self._start()
                 self._pipe.send(question)
                 while self._pipe.poll(WAITING_SECONDS):
@@ -130,18 +134,21 @@ class _Process:
             return _Broken(at)
 
     def _start(self) -> None:
-        # A process that is forked would take the locks of this one's threads along.
-        context = multiprocessing.get_context("spawn")
-        self._pipe, far = context.Pipe()
-        self._own = context.Process(target=_serve, args=(far,), daemon=True)
-        self._own.start()
-        far.close()
+        # A fork would take the locks of this process's threads along, and multiprocessing its main program.
+        near, far = socket.socketpair()
+        with far:
+            command = f"from {__name__} import serve; serve({far.fileno()})"
+            self._own = subprocess.Popen([sys.executable, "-c", command], pass_fds=[far.fileno()])
+        self._pipe = Connection(near.detach())
+        atexit.register(self._own.kill)
 
     def _end(self) -> None:
-        self._own.kill()
-        self._own.join()
+        if self._own is not None:
+            self._own.kill()
+            self._own.wait()
+            atexit.unregister(self._own.kill)
+            self._own = None
         self._pipe.close()
-        self._own = None
 
 
 @lru_cache(maxsize=1)
@@ -153,15 +160,16 @@ def _process() -> _Process:
     return _process_of(os.getpid())  # a process that is forked has its own
 
 
-def _serve(pipe: Any) -> None:
-    """Answer the questions that come through ``pipe``, telling each variable that is begun, within the bounds."""
+def serve(handle: int) -> None:
+    """Answer the questions that come through the socket ``handle``, telling each variable that is begun, in bounds."""
+    pipe: Any = Connection(handle)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one that asks ends this one
     _limit(resource.RLIMIT_AS, MEMORY_BYTES)
     _limit(resource.RLIMIT_CORE, 0)
     while True:
         try:
             question: _Question = pipe.recv()
-        except EOFError:
+        except (EOFError, ConnectionError):
             return
         used = resource.getrusage(resource.RUSAGE_SELF)
         _limit(resource.RLIMIT_CPU, int(used.ru_utime + used.ru_stime) + question.seconds)
@@ -170,8 +178,8 @@ def _serve(pipe: Any) -> None:
         os.chdir(question.folder)
         try:
             pipe.send(_answer(question, pipe.send))
-        except MemoryError:
-            os._exit(1)  # without a word: there is no memory to say one
+        except (MemoryError, ConnectionError):
+            os._exit(1)  # without a word: there is no memory to say one, or nobody to hear it
 
 
 def _limit(kind: int, most: int) -> None:

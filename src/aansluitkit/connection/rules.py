@@ -429,7 +429,7 @@ def no_documentation_addresses(connection: Connection) -> Iterator[Finding]:
     if connection.environment is Environment.LAB or connection.example:
         return
     for path, network in _addresses(connection):
-        if any(network.overlaps(documentation) for documentation in DOCUMENTATION):
+        if any(network.subnet_of(documentation) for documentation in DOCUMENTATION):
             shown = network.network_address if network.prefixlen == 32 else network
             yield path, f"{shown} is of a range for documentation (RFC 5737), which no network has: write the real one"
 

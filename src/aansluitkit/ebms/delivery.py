@@ -6,6 +6,8 @@ between the exchange and its record, never when all nodes live; the receiver kno
 
 Tasks are given back in batches, a moment after their exchange: most have been acknowledged by then, and are gone.
 
+Large messages take memory, and more than a few at once go no faster: others pass those that wait for their turn.
+
 Messages of one conversation may overtake each other: Digikoppeling has MessageOrderSemantics NotGuaranteed.
 """
 
@@ -32,6 +34,8 @@ LEASE = timedelta(seconds=CONNECT_SECONDS + EXCHANGE_SECONDS + 20)
 POLL_SECONDS = 1.0  # for what became due, and for what another node left
 _STOP_SECONDS = 10
 _PATIENCE = timedelta(seconds=0.5)
+_LARGE = 64 * 1024  # bytes
+_LARGE_AT_ONCE = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +57,8 @@ class Delivery:
         self._node = node
         self._parallel = parallel
         self._woken = asyncio.Event()
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: dict[asyncio.Task[None], Task] = {}
+        self._more = False  # there may be tasks that are due, and wait for one that runs
         self._over: list[_Over] = []
         self._seen = time.monotonic()
 
@@ -73,13 +78,10 @@ class Delivery:
             while True:
                 self._woken.clear()
                 await self._give_back(datetime.now(UTC) - _PATIENCE)
-                full = await self._claim()
+                await self._claim()
                 self._seen = time.monotonic()
-                if full:
-                    await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED, timeout=POLL_SECONDS)
-                else:
-                    with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._woken.wait(), POLL_SECONDS)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._woken.wait(), POLL_SECONDS)
         finally:
             await self._end()
 
@@ -104,21 +106,33 @@ class Delivery:
         except SQLAlchemyError as error:  # their leases run out
             log.warning("could not give %d tasks back: %s", len(over), short(error))
 
-    async def _claim(self) -> bool:
-        """Begin what is due; True when there may be more."""
+    async def _claim(self) -> None:
+        """Begin what is due: of any size as many as there may be large ones, and small ones."""
         free = self._parallel - len(self._running)
-        if free <= 0:
+        any_size = min(free, _LARGE_AT_ONCE - sum(_is_large(task) for task in self._running.values()))
+        self._more = await self._begin(any_size)
+        if self._more and free > any_size:
+            await self._begin(free - any_size, _LARGE)
+
+    async def _begin(self, number: int, largest: int | None = None) -> bool:
+        """Begin up to ``number`` tasks that are due; True when there may be more."""
+        if number <= 0:
             return True
         try:
-            tasks = await asyncio.to_thread(self._store.messages.claim, self._node, free, LEASE)
+            tasks = await asyncio.to_thread(self._store.messages.claim, self._node, number, LEASE, largest)
         except SQLAlchemyError as error:
             log.warning("could not look for messages to send: %s", short(error))
             return False
         for task in tasks:
             running = asyncio.create_task(self._work(task))
-            self._running.add(running)
-            running.add_done_callback(self._running.discard)
-        return len(tasks) == free
+            self._running[running] = task
+            running.add_done_callback(self._ended)
+        return len(tasks) == number
+
+    def _ended(self, running: asyncio.Task[None]) -> None:
+        del self._running[running]
+        if self._more:
+            self.wake()
 
     async def _end(self) -> None:
         """Let exchanges end, and leave the rest to others."""
@@ -178,3 +192,7 @@ class Delivery:
     async def _settle(self, task: Task, state: State, problem: str | None = None) -> None:
         if await asyncio.to_thread(self._store.messages.settle, task.message_id, state, problem):
             log.info("%s %s is %s%s", task.action, task.message_id, state, f": {problem}" if problem else "")
+
+
+def _is_large(task: Task) -> bool:
+    return len(task.body) > _LARGE

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from aansluitkit.digikoppeling import OIN_TYPE
+from aansluitkit.digikoppeling import oin_in
 from aansluitkit.ebms.certificates import oin_of
 from aansluitkit.ebms.cpa import Cpa, Party, Terms
 from aansluitkit.ebms.errors import ErrorCode, ErrorListError, MalformedError
@@ -159,7 +159,7 @@ class Handler:
 
     def _identify(self, header: Header, certificate: bytes | None, cpa: Cpa, sender: Party) -> None:
         oin = oin_of(certificate) if certificate else None
-        oins = [identification.value for identification in sender.ids if identification.type == OIN_TYPE]
+        oins = list(filter(None, (oin_in(identification.type, identification.value) for identification in sender.ids)))
         if oins and oin not in oins:
             raise Refusal(
                 f"the OIN in the client certificate, {oin or 'none'}, is not the one that CPA {cpa.id} names for the "

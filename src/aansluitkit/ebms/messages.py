@@ -200,12 +200,18 @@ class Messages:
                 connection.execute(delete(DELIVERY).where(DELIVERY.c.message_id == message_id))
             return ended > 0
 
-    def claim(self, node: str, number: int, lease: timedelta) -> list[Task]:
-        """Up to ``number`` tasks that are due, for ``node`` alone as long as ``lease`` lasts."""
+    def claim(self, node: str, number: int, lease: timedelta, largest: int | None = None) -> list[Task]:
+        """Up to ``number`` tasks that are due, for ``node`` alone as long as ``lease`` lasts.
+
+        With ``largest`` only those whose body has no more bytes.
+        """
         now = datetime.now(UTC)
+        wanted = [DELIVERY.c.next_at <= now]
+        if largest is not None:
+            wanted.append(func.length(DELIVERY.c.body) <= largest)
         due = (
             select(DELIVERY.c.message_id)
-            .where(DELIVERY.c.next_at <= now)
+            .where(*wanted)
             .order_by(DELIVERY.c.next_at)
             .limit(number)
             .with_for_update(skip_locked=True)

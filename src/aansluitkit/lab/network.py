@@ -80,6 +80,13 @@ def make_host(namespace: str, switch: str, addresses: Mapping[str, str], gateway
         run("ip", "-n", namespace, "route", "add", "default", "via", gateway)
 
 
+def plug(namespace: str, switch: str, *, into: bool) -> None:
+    """Put the cables of ``namespace`` into ``switch``, or pull them out: packets get lost, and nobody is told."""
+    ends = set(interfaces(switch))
+    for peer in sorted({_peer(namespace, zone) for zone in interfaces(namespace)} & ends):
+        run("ip", "-n", switch, "link", "set", peer, "up" if into else "down")
+
+
 def remove(namespace: str) -> None:
     """Remove ``namespace`` with all that hangs on it; one that is not there is no error."""
     if (NAMESPACES / namespace).exists():

@@ -23,8 +23,8 @@ events_logger = "file"
 """
 
 
-def podman(*arguments: str | Path) -> str:
-    """Run podman on the kit's own store and return what it prints.
+def podman(*arguments: str | Path, text: str | None = None) -> str:
+    """Run podman on the kit's own store, with ``text`` on its standard input, and return what it prints.
 
     Raises:
         KitError: when it fails.
@@ -49,6 +49,7 @@ def podman(*arguments: str | Path) -> str:
         "cgroupfs",
         *arguments,
         environment={"CONTAINERS_CONF": str(configuration)},
+        text=text,
     )
 
 

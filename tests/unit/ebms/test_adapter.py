@@ -112,6 +112,21 @@ def test_party_without_oin_is_known_by_its_certificate(pair: Pair) -> None:
     assert "the client certificate is not the one" in (fault_reason(body) or "")
 
 
+@pytest.mark.parametrize(("kind", "suffix"), [("urn:osb:oin", "_OTA"), ("urn:oin", ""), ("urn:oin", "_T")])
+def test_oin_in_a_party_id_is_that_of_the_certificate(pair: Pair, kind: str, suffix: str) -> None:
+    """Another type or a suffix in the CPA changes nothing in who may speak for the party."""
+    number = pair.connection.partner.oin
+    document = cpa_of(pair.connection, "suffix", sync_reply=True)
+    old, new = (f'tns:type="{kind}">{number}' for kind, number in (("urn:osb:oin", number), (kind, number + suffix)))
+    assert old in document
+    pair.ours.client.insert_cpa(document.replace(old, new), overwrite=True)
+    own = PartyId(pair.connection.organisation.oin, "urn:osb:oin")
+    asked = build(request(PartyId(number + suffix, kind), own, "suffix", PING, "mijnoverheid.test"))
+    assert post(pair, asked)[0] == 200
+    status, body = post(pair, asked, "refused-wrong-oin")
+    assert (status, number in (fault_reason(body) or "")) == (500, True)
+
+
 def test_wrong_oin_is_refused_by_the_cpa(pair: Pair) -> None:
     status, body = post(pair, build(message(pair)), "refused-wrong-oin")
     assert status == 500

@@ -21,23 +21,30 @@ from .test_messages import arrives, asked, ends, until
 SOON = Retries(count=1, interval=timedelta(seconds=1), persist_duration=timedelta(seconds=10))
 LONG = Retries(count=60, interval=timedelta(seconds=1), persist_duration=timedelta(minutes=10))
 pytestmark = pytest.mark.parametrize("pair", ["g4"], indirect=True)
+LARGE = 64 * 1024
 RELIABLE, BEST_EFFORT = Profile.RELIABLE, Profile.BEST_EFFORT
 
 
 @dataclass
 class Partner:
-    """An endpoint that answers as it is told; ``bodies`` has what it got."""
+    """An endpoint that answers as it is told, large messages when ``gate`` is open; ``bodies`` has what it got."""
 
     status: int = 200
     answer: bytes = b""
     bodies: list[bytes] = field(default_factory=list)
+    gate: threading.Event = field(default_factory=threading.Event)
+
+    def take(self, body: bytes) -> None:
+        self.bodies.append(body)
+        if len(body) > LARGE:
+            self.gate.wait(60)
 
 
 @contextmanager
 def partner(pair: Pair, told: Partner) -> Iterator[None]:
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            told.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+            told.take(self.rfile.read(int(self.headers["Content-Length"])))
             self.send_response(told.status)
             self.send_header("Content-Length", str(len(told.answer)))
             self.send_header("Content-Type", "text/xml")
@@ -142,3 +149,16 @@ def test_late_acknowledgment_changes_nothing(pair: Pair) -> None:
     [found] = [pair.partner.server.store.messages.our_reply_to(identity, ["Acknowledgment"])]
     assert found
     assert ends(pair.ours, identity) == ["EXPIRED"]
+
+
+def test_small_message_passes_large_ones_that_wait(pair: Pair) -> None:
+    told = Partner(status=204)
+    name = reliable(pair, "large", profile=BEST_EFFORT)
+    with partner(pair, told):
+        large = [pair.ours.client.send_message(asked(pair, name, bytes(LARGE + 1))) for _ in range(9)]
+        small = pair.ours.client.send_message(asked(pair, name, b"<a/>"))
+        assert ends(pair.ours, small) == ["DELIVERED"]
+        until(lambda: len(told.bodies) == 5, "four large ones and the small one")
+        told.gate.set()
+        assert [ends(pair.ours, identity) for identity in large] == [["DELIVERED"]] * len(large)
+    assert len(told.bodies) == len(large) + 1

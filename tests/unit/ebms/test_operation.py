@@ -113,6 +113,7 @@ PARTIES = ("organisation", "partner")
 def test_figures_name_nobody(pair: Pair) -> None:
     cpa = load(pair, "figures", sync_reply=True)
     arrives(pair.partner, pair.ours.client.send_message(asked(pair, cpa)))
+    pair.partner.client.ping(cpa, pair.their_id, pair.our_id)
     text = health(pair, "/metrics").decode()
     for name in ("ebms_queue_length", "ebms_oldest_undelivered_seconds", "ebms_messages", "ebms_requests_total"):
         assert f"\n{name}" in text

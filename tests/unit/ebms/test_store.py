@@ -65,6 +65,14 @@ def test_each_task_is_claimed_once(store: Store) -> None:
     assert sorted(claimed) == sorted(ids)
 
 
+def test_small_tasks_alone_are_claimed_when_asked_for(store: Store) -> None:
+    submit(store, "m")
+    [task] = store.messages.claim("a", 5, LEASE)
+    store.messages.give_back("a", [(task, datetime.now(UTC))])
+    assert store.messages.claim("a", 5, LEASE, largest=len(task.body) - 1) == []
+    assert len(store.messages.claim("a", 5, LEASE, largest=len(task.body))) == 1
+
+
 def test_dead_nodes_work_is_taken_over(store: Store) -> None:
     submit(store, "m")
     [first] = store.messages.claim("dead", 5, timedelta(0))  # its lease runs out at once
