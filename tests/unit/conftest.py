@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -70,10 +71,27 @@ def forty_hosts(tmp_path_factory: pytest.TempPathFactory) -> Connection:
     return connection
 
 
-@pytest.fixture(params=["lab_connection", "forty_hosts"])
+@pytest.fixture(params=["lab_connection", "forty_hosts", "two_firewalls"])
 def any_connection(request: pytest.FixtureRequest) -> Connection:
     found: Connection = request.getfixturevalue(request.param)
     return found
+
+
+@pytest.fixture(scope="session")
+def two_firewalls(tmp_path_factory: pytest.TempPathFactory) -> Connection:
+    """The lab with a second firewall."""
+    folder = Path(shutil.copytree(LAB, tmp_path_factory.mktemp("two") / "inventories/lab"))
+    hosts, variables = (folder / name for name in ("hosts.yml", "group_vars/all/connection.yml"))
+    content = yaml.safe_load(hosts.read_text())
+    firewalls = content["all"]["children"]["firewall"]["hosts"]
+    own = firewalls["fw"]["connection_addresses"]
+    other, shared = ({zone: str(IPv4Address(first) + step) for zone, first in own.items()} for step in (3, 4))
+    firewalls["fw-2"] = {"connection_addresses": other}
+    hosts.write_text(yaml.safe_dump(content, sort_keys=False))
+    begin = "connection_virtual_addresses:\n"
+    assert begin in variables.read_text()
+    variables.write_text(variables.read_text().replace(begin, f"{begin}  firewall: {shared}\n"))
+    return load_connection(folder)
 
 
 @pytest.fixture(scope="session")

@@ -71,18 +71,17 @@ def addresses_beside(connection: Connection, source: Host) -> dict[str, str]:
     others = [host for host in connection.hosts.values() if Component.FIREWALL not in host.components]
     found = {str(host.address): host.name for host in others if host is not source and host.zone in source.addresses}
     return found | {
-        str(address): component.value
-        for component, zone, address in shared(connection)
-        if zone in source.addresses and component not in source.components
+        str(address): name for name, zone, address in shared(connection, source) if zone in source.addresses
     }
 
 
-def shared(connection: Connection) -> list[tuple[Component, str, IPv4Address]]:
-    """The addresses that several hosts share: what these are together, the zone, and the address."""
+def shared(connection: Connection, source: Host) -> list[tuple[str, str, IPv4Address]]:
+    """The addresses that several hosts share, ``source`` not one of them: what these are, the zone, and the address."""
     return [
-        (component, zone, address)
+        (component.value, zone, address)
         for component, addresses in connection.virtual_addresses.items()
         for zone, address in addresses.items()
+        if component not in source.components  # else it may be the one that has it
     ]
 
 
@@ -90,7 +89,7 @@ def addresses_beyond(connection: Connection, source: Host) -> dict[str, str]:
     """Addresses that ``source`` reaches through a firewall host, its own included, each with whose it is."""
     hosts = [host for host in connection.hosts.values() if host is not source]
     found = {str(address): host.name for host in hosts for address in host.addresses.values()}
-    found |= {str(address): of.value for of, _, address in shared(connection) if of not in source.components}
+    found |= {str(address): name for name, _, address in shared(connection, source)}
     if Component.FIREWALL not in source.components:
         found |= {
             str(connection.inbound_address): "the inbound address",

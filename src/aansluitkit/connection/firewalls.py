@@ -19,6 +19,7 @@ from aansluitkit.connection.flows import (
     direction_of,
     flows_of,
     hosts_at,
+    meeting_zone,
     merged,
     zone_of,
 )
@@ -38,8 +39,9 @@ def firewall_of(connection: Connection, host: Host) -> dict[str, Any]:
     used = {flow[side] for flow in flows for side in ("source", "destination")}
     return {
         "forwarding": Component.FIREWALL in host.components,
-        "addresses": _carried_addresses(connection, host),
+        "addresses": [] if connection.virtual_address(host, EXTERNAL) else carried_addresses(connection, host),
         "routes": _routes(connection, host),
+        "state": _state(connection, host),
         "sets": [
             {"name": name, "networks": [str(network) for network in networks]}
             for name, networks in _sets(connection).items()
@@ -112,7 +114,8 @@ def _carried(connection: Connection, address: IPv4Address | None) -> str:
     return str(connection.carried(address)) if address else ""
 
 
-def _carried_addresses(connection: Connection, host: Host) -> list[dict[str, str]]:
+def carried_addresses(connection: Connection, host: Host) -> list[dict[str, str]]:
+    """The connection's own two addresses, where a firewall host carries them; firewalls that share any share these."""
     if Component.FIREWALL not in host.components:
         return []
     own = (connection.inbound_address, connection.outbound_address)
@@ -126,6 +129,22 @@ def _routes(connection: Connection, host: Host) -> list[dict[str, str]]:
         return []
     networks = [str(network).removesuffix("/32") for network in merged(there.ranges)]
     return [{"network": network, "router": str(there.router), "interface": EXTERNAL} for network in networks]
+
+
+def _state(connection: Connection, host: Host) -> dict[str, Any]:
+    """Whom a firewall tells of its connections; empty when it is alone."""
+    others = [other for other in connection.hosts_of(Component.FIREWALL) if other is not host]
+    if Component.FIREWALL not in host.components or not others:
+        return {}
+    zone = meeting_zone(connection)
+    own = (*host.addresses.values(), *connection.virtual_addresses[Component.FIREWALL].values())
+    return {
+        "interface": zone,
+        "address": str(host.addresses[zone]),
+        "peer": str(others[0].addresses[zone]),
+        "port": connection.ports.firewall_state,
+        "own_addresses": [str(address) for address in own],
+    }
 
 
 def _sets(connection: Connection) -> dict[str, tuple[IPv4Network, ...]]:

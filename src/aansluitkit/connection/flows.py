@@ -30,6 +30,7 @@ class Purpose(StrEnum):
     MESSAGES_OUT = "messages_out"
     MESSAGES_TO_ADAPTER = "messages_to_adapter"
     SHARING = "sharing"
+    STATES = "states"
     HEALTH = "health"
     STORE = "store"
     REPLICATION = "replication"
@@ -46,6 +47,7 @@ REASONS = {
     Purpose.MESSAGES_OUT: "ebMS messages to the partner (seed 4.3.5)",
     Purpose.MESSAGES_TO_ADAPTER: "ebMS messages to the adapter, TLS passed through",
     Purpose.SHARING: "signs of life between hosts that share an address (RFC 5798)",
+    Purpose.STATES: "states of connections, with which the other firewall goes on when one is gone",
     Purpose.HEALTH: "health check of the load balancer",
     Purpose.STORE: "store of messages and CPAs",
     Purpose.REPLICATION: "the standby follows the primary, whichever of the two that is",
@@ -270,6 +272,22 @@ def _sharing(connection: Connection) -> Iterator[Flow]:
                 )
 
 
+def meeting_zone(connection: Connection) -> str:
+    """Where two firewalls tell each other of their connections: the zone of management, which others stay out of."""
+    return connection.host_of(Component.MANAGEMENT).zone
+
+
+def _states(connection: Connection) -> Iterator[Flow]:
+    for source, destination in permutations(connection.hosts_of(Component.FIREWALL), 2):
+        zone = meeting_zone(connection)
+        flow = _flow(source, destination, connection.ports.firewall_state, Purpose.STATES, "udp")
+        addresses = {
+            "source_networks": _networks(source.addresses[zone]),
+            "destination_networks": _networks(destination.addresses[zone]),
+        }
+        yield flow.model_copy(update=addresses)
+
+
 def _revocation(connection: Connection) -> Iterator[Flow]:
     for adapter in connection.hosts_of(Component.ADAPTER) if connection.crl_addresses else []:
         yield Flow(
@@ -322,6 +340,7 @@ def flows_of(connection: Connection) -> tuple[Flow, ...]:
     return (
         *_messages(connection),
         *_sharing(connection),
+        *_states(connection),
         *_revocation(connection),
         *_inside(connection),
         *_names(connection),
@@ -332,10 +351,15 @@ def flows_of(connection: Connection) -> tuple[Flow, ...]:
 
 
 def flow_groups(connection: Connection) -> tuple[FlowGroup, ...]:
-    """All flows, numbered as documents show them; an extra flow is a group of its own."""
+    """All flows, numbered as documents show them.
+
+    An extra flow is a group of its own, and so is what hosts of one component do to share their addresses.
+    """
     groups: dict[object, list[Flow]] = {}
     for flow in flows_of(connection):
-        own = flow.id if flow.purpose is Purpose.EXTRA else ""
+        own: object = flow.id if flow.purpose is Purpose.EXTRA else ""
+        if flow.purpose is Purpose.SHARING:
+            own = connection.hosts[flow.source].components
         key = (flow.purpose, flow.port, flow.published_address, flow.outbound_address, own)
         groups.setdefault(key, []).append(flow)
     return tuple(

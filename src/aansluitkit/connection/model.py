@@ -477,6 +477,7 @@ class Ports(Model):
     rest: Port = 8080
     health: Port = 8008
     load_balancer_status: Port = 8404
+    firewall_state: Port = 3780
     database: Port = 5432
 
 
@@ -612,8 +613,9 @@ class Connection(Model):
         return self.virtual_address(balancer, balancer.zone) or balancer.address
 
     def gateway(self, zone: str) -> IPv4Address:
-        """The firewall's address in ``zone``: the only way out of it."""
-        return self.host_of(Component.FIREWALL).addresses[zone]
+        """The firewall's address in ``zone``, or the one that several share: the only way out of it."""
+        firewall = self.host_of(Component.FIREWALL)
+        return self.virtual_address(firewall, zone) or firewall.addresses[zone]
 
     @property
     def domain(self) -> str:

@@ -68,7 +68,16 @@ def public_addresses_are_floating(connection: Connection) -> Iterator[Finding]:
                 )
 
 
+def cloud_has_one_firewall(connection: Connection) -> Iterator[Finding]:
+    """A floating address follows a port and not the addresses that two hosts share."""
+    hosts = connection.hosts_of(Component.FIREWALL)
+    if connection.openstack and len(hosts) > 1:
+        names = ", ".join(host.name for host in hosts)
+        yield "hosts", f"group 'firewall' holds {names}; in OpenStack the kit makes one firewall: keep one"
+
+
 PLACE_RULES = (
+    cloud_has_one_firewall,
     lab_stays_on_this_machine,
     hosts_have_one_flavor,
     fixed_addresses_are_external,

@@ -33,11 +33,11 @@ DOCUMENTATION = tuple(IPv4Network(text) for text in ("192.0.2.0/24", "198.51.100
 EXAMPLE_NAMES = (".example", ".test", ".invalid", ".localhost", ".example.com", ".example.net", ".example.org")
 WIDEST_RANGE = 16  # bits of prefix
 WIDEST_ZONE = 8
+MOST_FIREWALLS = 2
 SHORTEST_RETRYING = timedelta(days=1)
-ONE_OF = (Component.FIREWALL,)
 MOST_NAME_SERVERS = 2  # primary and secondary
-SOME_OF = (Component.LOAD_BALANCER, Component.ADAPTER)
-SHARING = (Component.LOAD_BALANCER,)  # whose hosts are reached at one address, however many they are
+SOME_OF = (Component.FIREWALL, Component.LOAD_BALANCER, Component.ADAPTER)
+SHARING = (Component.FIREWALL, Component.LOAD_BALANCER)  # whose hosts are reached at one address, however many they are
 
 
 def vendor_has_no_production(connection: Connection) -> Iterator[Finding]:
@@ -159,6 +159,22 @@ def firewall_stands_in_every_zone(connection: Connection) -> Iterator[Finding]:
                 )
 
 
+def firewalls_are_one_gateway(connection: Connection) -> Iterator[Finding]:
+    """Two firewalls, which know each other's connections, share a gateway address in every zone."""
+    hosts = connection.hosts_of(Component.FIREWALL)
+    shared = connection.virtual_addresses.get(Component.FIREWALL, {})
+    if len(hosts) > MOST_FIREWALLS:
+        names = ", ".join(host.name for host in hosts)
+        yield "hosts", f"group 'firewall' holds {names}; two know each other's connections, no more: keep two"
+    if len(hosts) > 1 and shared:
+        for zone in connection.zones:
+            if zone not in shared:
+                yield (
+                    "virtual_addresses.firewall",
+                    f"has no address in zone '{zone}'; the firewalls share every zone's gateway: add a free one",
+                )
+
+
 def no_address_twice(connection: Connection) -> Iterator[Finding]:
     """An address belongs to one host; the connection's own two are the firewall's, beside its interface address."""
     seen: dict[object, str] = {
@@ -232,12 +248,7 @@ def virtual_addresses_lie_in_their_zones(connection: Connection) -> Iterator[Fin
 
 
 def components_are_present(connection: Connection) -> Iterator[Finding]:
-    """A connection needs each component; those that have no cluster yet exactly once."""
-    for component in ONE_OF:
-        found = connection.hosts_of(component)
-        if len(found) != 1:
-            names = ", ".join(host.name for host in found) or "none"
-            yield "hosts", f"group '{component}' holds {names}; exactly one host is expected: correct hosts.yml"
+    """A connection needs each component."""
     databases = connection.hosts_of(Component.DATABASE)
     if len(databases) not in (1, 2):
         names = ", ".join(host.name for host in databases) or "none"
@@ -593,6 +604,7 @@ def _listening(connection: Connection, host: Host) -> Iterator[tuple[str, int]]:
     of_component: dict[Component, list[tuple[str, int]]] = {
         Component.LOAD_BALANCER: [("https", HTTPS_PORT), ("load_balancer_status", ports.load_balancer_status)],
         Component.NAME_SERVER: [("dns", 53)],
+        Component.FIREWALL: [("firewall_state", ports.firewall_state)],
         Component.ADAPTER: inside,
         Component.PARTNER: [("https", HTTPS_PORT), *inside[1:]],
         Component.DATABASE: [("database", ports.database)],
@@ -726,6 +738,7 @@ RULES: tuple[Rule, ...] = (
     hosts_stand_in_their_zones,
     single_homed,
     firewall_stands_in_every_zone,
+    firewalls_are_one_gateway,
     no_address_twice,
     virtual_addresses_are_needed,
     virtual_addresses_lie_in_their_zones,

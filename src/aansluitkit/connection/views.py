@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from aansluitkit.certificates.facts import fingerprint, read_leaf
-from aansluitkit.connection.firewalls import firewall_of, guarded_hosts
+from aansluitkit.connection.firewalls import carried_addresses, firewall_of, guarded_hosts
 from aansluitkit.connection.flows import Purpose, flows_of
 from aansluitkit.connection.model import EXTERNAL, HTTPS_PORT, PARTIES, USES, Component, Connection, Host
 from aansluitkit.connection.names import DnsZone, View, resolvers_of, zones_of
@@ -101,12 +101,16 @@ def _keepalived(connection: Connection, host: Host) -> dict[str, Any]:
                     "name": zone,
                     "address": str(host.addresses[zone]),
                     "peers": [str(other.addresses[zone]) for other in hosts if other is not host],
-                    "shared_addresses": [str(address)],
+                    "shared_addresses": [str(address), *_carried_beside(connection, host, zone)],
                 }
                 for zone, address in shared.items()
             ],
         }
     return {}
+
+
+def _carried_beside(connection: Connection, host: Host, zone: str) -> list[str]:
+    return [entry["address"] for entry in carried_addresses(connection, host) if entry["interface"] == zone]
 
 
 def _load_balancer(connection: Connection, host: Host) -> dict[str, Any]:

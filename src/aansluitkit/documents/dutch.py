@@ -40,6 +40,7 @@ _PURPOSES = {
     Purpose.MESSAGES_OUT: "ebMS-berichten naar de partner",
     Purpose.MESSAGES_TO_ADAPTER: "ebMS-berichten naar de adapter, TLS ongeopend doorgegeven",
     Purpose.SHARING: "levensteken van hosts die een adres delen",
+    Purpose.STATES: "stand van de verbindingen, voor als een firewall uitvalt",
     Purpose.HEALTH: "gezondheidscontrole door de loadbalancer",
     Purpose.STORE: "opslag van berichten en CPA's",
     Purpose.REPLICATION: "de standby volgt de primaire database",

@@ -162,11 +162,13 @@ def _names_of(group: FlowGroup) -> Iterator[str]:
 
 
 def _ends(connection: Connection, found: Iterable[tuple[str, tuple[IPv4Network, ...]]]) -> tuple[End, ...]:
-    ends: dict[str, End] = {}
+    ends: dict[str, dict[str, None]] = {}  # a host may take part with several addresses, and each is told once
     for name, networks in found:
-        addresses = tuple(str(network).removesuffix("/32") for network in networks)
-        ends.setdefault(name, End(_shown(connection, name), _component(connection, name), addresses))
-    return tuple(ends.values())
+        ends.setdefault(name, {}).update({str(network).removesuffix("/32"): None for network in networks})
+    return tuple(
+        End(_shown(connection, name), _component(connection, name), tuple(addresses))
+        for name, addresses in ends.items()
+    )
 
 
 def _shown(connection: Connection, name: str) -> str:

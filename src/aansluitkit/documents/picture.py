@@ -140,7 +140,7 @@ class Picture:
     def __init__(self, connection: Connection, state: date) -> None:
         self._connection = connection
         self._state = state
-        self.firewall = connection.host_of(Component.FIREWALL)
+        self._firewalls = connection.hosts_of(Component.FIREWALL)
 
     @cached_property
     def panels(self) -> tuple[Panel, ...]:
@@ -168,7 +168,7 @@ class Picture:
 
     def _boxes(self, zone: str) -> Iterator[tuple[Box, tuple[str, ...]]]:
         if zone == EXTERNAL:
-            yield _firewall_box(self._connection, self.firewall), (self.firewall.name,)
+            yield _firewall_box(self._connection, self._firewalls), tuple(host.name for host in self._firewalls)
         clusters: dict[tuple[Component, ...], list[Host]] = {}
         for host in self._connection.hosts.values():
             if host.zone == zone and not {Component.FIREWALL, Component.PARTNER} & set(host.components):
@@ -361,9 +361,9 @@ def _ranges(networks: tuple[IPv4Network, ...], label: str) -> list[tuple[str, st
     return [*rows, ("", f"en nog {more}, zie de tabel")] if more else rows
 
 
-def _firewall_box(connection: Connection, firewall: Host) -> Box:
-    rows = [(zone, str(address)) for zone, address in firewall.addresses.items()]
-    box = _box("firewall", f"Firewall {firewall.name}", rows)
+def _firewall_box(connection: Connection, firewalls: list[Host]) -> Box:
+    rows = [(zone, str(connection.gateway(zone))) for zone in firewalls[0].addresses]
+    box = _box("firewall", f"Firewall {' + '.join(host.name for host in firewalls)}", rows)
     lines, y = list(box.lines), box.height + 4
     for label, address in (("inkomend", connection.inbound_address), ("uitgaand", connection.outbound_address)):
         carried = connection.carried(address)

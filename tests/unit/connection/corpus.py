@@ -262,6 +262,7 @@ _ROWS: list[tuple[str, str, str, str, str, str]] = [
     (LAB, OF_LAB, "database_memory_mb: 512", "certificates_folder: [a]", "certificates_folder", "a path"),
     (LAB, HOSTS, "            data: 198.51.100.70", "            data: 198.51.100.70\n          database_prt: 5432", "database_prt", "'database_port'"),
     # Addresses that hosts share
+    (LAB, f"{HOSTS} > {OWN}", "            data: 198.51.100.65\n", "            data: 198.51.100.65\n        fw-2:\n          connection_addresses: {management: 198.51.100.131, external: 203.0.113.2, dmz: 192.0.2.2, application: 198.51.100.2, data: 198.51.100.66}\n", "connection_virtual_addresses", "hosts fw, fw-2 must share an address"),
     (LAB, OWN, "{dmz: 192.0.2.10}", "{dmz: 192.0.2.11}", "connection_virtual_addresses.load_balancer.dmz", "already taken by host 'lb-1'"),
     (LAB, OWN, "{dmz: 192.0.2.10}", "{dmz: 198.51.100.30}", "connection_virtual_addresses.load_balancer.dmz", "no host's address in 192.0.2.0/24"),
     (LAB, OWN, "{dmz: 192.0.2.10}", "{dmz: 192.0.2.255}", "connection_virtual_addresses.load_balancer.dmz", "no host's address in 192.0.2.0/24"),

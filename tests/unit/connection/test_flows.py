@@ -14,6 +14,7 @@ from aansluitkit.connection import Component, Connection, flows_of, load_connect
 from aansluitkit.connection.firewalls import guarded_hosts
 from aansluitkit.connection.flows import Direction, Purpose, direction_of, flow_groups, hosts_at, zone_of
 from aansluitkit.connection.rule_places import RULES_FILE, rule_places, rules_file
+from aansluitkit.connection.rules import firewalls_are_one_gateway
 from aansluitkit.connection.views import views
 from aansluitkit.project import ROOT
 
@@ -24,7 +25,7 @@ def test_groups_hold_every_flow_once(any_connection: Connection) -> None:
         flow.id for flow in flows_of(any_connection)
     )
     assert [group.number for group in groups] == list(range(1, len(groups) + 1))
-    assert len(groups) == 14
+    assert len(groups) == (16 if "fw-2" in any_connection.hosts else 14)
 
 
 def test_group_is_every_source_to_every_destination(any_connection: Connection) -> None:
@@ -62,6 +63,33 @@ def test_one_load_balancer_has_its_own_address() -> None:
     assert (inbound.destination, str(inbound.destination_networks[0])) == ("lb-productie", "10.20.1.10/32")
     assert Purpose.SHARING not in {flow.purpose for flow in flows_of(connection)}
     assert views(connection)["lb-productie"]["keepalived"] == {}
+
+
+def test_two_firewalls_are_one_gateway(two_firewalls: Connection) -> None:
+    told = views(two_firewalls)
+    shared = {part["name"]: part["shared_addresses"] for part in told["fw-2"]["keepalived"]["segments"]}
+    assert shared["external"] == ["203.0.113.5", "203.0.113.10", "203.0.113.11"], "with the connection's own two"
+    assert shared["dmz"] == [str(two_firewalls.gateway("dmz"))] == ["192.0.2.5"]
+    assert set(shared) == set(two_firewalls.zones)
+    assert told["fw"]["firewall"]["addresses"] == told["fw-2"]["firewall"]["addresses"] == []
+    states = [told[name]["firewall"]["state"] for name in ("fw", "fw-2")]
+    assert [state["peer"] for state in states] == [state["address"] for state in reversed(states)]
+    assert {"fw-fw-2-udp-3780", "fw-2-fw-udp-3780"} <= {flow.id for flow in flows_of(two_firewalls)}
+
+
+def test_firewalls_share_every_zone(two_firewalls: Connection) -> None:
+    firewall = dict(two_firewalls.virtual_addresses[Component.FIREWALL])
+    del firewall["data"]
+    lacking = two_firewalls.model_copy(update={"virtual_addresses": {Component.FIREWALL: firewall}})
+    assert ["data" in message for _, message in firewalls_are_one_gateway(lacking)] == [True]
+
+
+def test_one_firewall_carries_the_addresses_itself() -> None:
+    connection = load_connection(ROOT / "inventories/voorbeeldgemeente/production")
+    told = views(connection)["fw-productie"]
+    assert told["keepalived"] == told["firewall"]["state"] == {}
+    assert [entry["interface"] for entry in told["firewall"]["addresses"]] == ["external", "external"]
+    assert Purpose.STATES not in {flow.purpose for flow in flows_of(connection)}
 
 
 def test_rule_is_found_where_it_stands(any_connection: Connection) -> None:
