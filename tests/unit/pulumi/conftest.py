@@ -74,6 +74,7 @@ def write(folder: Path, environment: str, *without: str) -> Path:
         "connection_certificates": {"organisation": "organisation.pem", "partner": "partner.pem"},
         "connection_organisation": {"name": "Gemeente Voorbeeldstad", "oin": "00000001001234567000"},
         "connection_partner": {**shared["connection_partner"], "oin": "00000004003214345001"},
+        "connection_cpa": {**shared["connection_cpa"], "id": f"VOORBEELDSTAD-{environment}", "retired": []},
     }
     (variables / "connection.yml").write_text(yaml.safe_dump(shared, sort_keys=False))
     return folder
