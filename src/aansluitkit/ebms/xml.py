@@ -105,4 +105,4 @@ def read_moment(value: str) -> datetime:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+    return " ".join(str(error).partition(" (<string>")[0].split())[:200]  # lxml's name for what has no file
