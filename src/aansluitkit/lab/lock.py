@@ -62,3 +62,8 @@ def refuse_another(inventory: Path) -> None:
             f"the lab of {owner} stands on this machine, and there is room for one: remove it with 'aansluitkit lab "
             f"down', then make that of {inventory}"
         )
+
+
+def claimed() -> Path | None:
+    """The inventory whose lab stands on this machine, if one does."""
+    return Path(_OWNER.read_text().splitlines()[1]) if _OWNER.is_file() else None
