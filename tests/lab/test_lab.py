@@ -54,7 +54,6 @@ def lab() -> Iterator[str]:
     assert made.returncode == 0, made.stdout[-3000:] + made.stderr
     yield made.stdout
     kit("lab", "down")
-    (ROOT / INVENTORY / VARIABLES).unlink(missing_ok=True)
 
 
 def test_lab_is_proved(lab: str) -> None:
@@ -531,11 +530,14 @@ def test_bad_inventory_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_down_leaves_nothing() -> None:
+    renewal("order", "g1")  # and broken off
+    assert (ROOT / INVENTORY / VARIABLES).exists()
     gone = kit("lab", "down")
     assert gone.returncode == 0, gone.stderr
     assert network.all_of(network.PREFIX) == []
     assert not VOLATILE.exists()
     assert not (ROOT / ".lab/pulumi").exists()
+    assert not (ROOT / INVENTORY / VARIABLES).exists()
     assert {path.name for path in Path.home().iterdir()} <= HOME
     processes = subprocess.run(["pgrep", "-f", "conmon.*aansluitkit"], capture_output=True, check=False)
     assert processes.returncode == 1

@@ -170,7 +170,7 @@ class _Case:
         if anchors is None:
             where = "connection_trust is not set" if self.wanted else "no inventory says which roots to trust"
             if facts.is_self_signed(self.leaf):
-                self.problems.append(self._unfounded())
+                self.problems.append(self._unfounded(Anchors()))
             top = self.chain.certificates[-1]
             self.notes.append(
                 f"{self.file} was not followed to a trusted root, because {where}; as given the chain ends in "
@@ -179,23 +179,25 @@ class _Case:
             return
         self.warnings += anchors.problems
         if self.chain.root is None:
-            self.problems.append(self._unfounded())
+            self.problems.append(self._unfounded(anchors))
 
-    def _unfounded(self) -> str:
-        """Why the chain ends in no trusted root."""
+    def _unfounded(self, anchors: Anchors) -> str:
+        """Why the chain ends in none of the roots of ``anchors``."""
         last = self.chain.certificates[-1]
         if facts.is_self_signed(self.leaf):
             return f"{self.file} is self-signed, so nobody stands behind it (BEV PKI005): order one of PKIoverheid"
-        root = next((one for one in self.delivered if one != last and facts.signed_by(last, one)), None)
+        others = (*self.delivered, *anchors.unlisted)
+        root = next((one for one in others if one != last and facts.signed_by(last, one)), None)
         if root:
             return (
                 f"{self.file} ends in root '{facts.subject(root)}' (SHA-256 {facts.fingerprint(root)}), which is none "
                 "of connection_trust.roots: order from a PKIoverheid private root that is listed there (BEV PKI005)"
             )
+        trusted = ", ".join(f"'{facts.subject(one)}'" for one in anchors.roots) or "none"
         return (
             f"{self.file} has an incomplete chain: '{facts.issuer(last)}', which issued '{facts.subject(last)}', was "
-            "not delivered and is not in connection_trust: add the provider's intermediate certificates, or, if it is "
-            "a root that you trust, list it there"
+            f"not delivered and is not in connection_trust, of whose roots ({trusted}) none issued it: add it when it "
+            "is an intermediate of the provider's; when it is a root, order from one that is listed there (BEV PKI005)"
         )
 
     def _judge_revocations(self) -> None:

@@ -187,7 +187,15 @@ def _show(one: Examined, target: Console) -> None:
     for what, sentences in (("problem", one.problems), ("warning", one.warnings), ("note", one.notes)):
         for sentence in sentences:
             _say(target, what, sentence)
-    target.print("nothing is wrong" if not one.problems else f"{len(one.problems)} problems", style="bold")
+    target.print(_verdict(one), style="bold")
+
+
+def _verdict(one: Examined) -> str:
+    if one.problems:
+        return f"{len(one.problems)} problems"
+    return (
+        "nothing is wrong" if one.chain.root else "nothing wrong was found; whether its root is trusted was not checked"
+    )
 
 
 def _say(target: Console, what: str, sentence: str) -> None:

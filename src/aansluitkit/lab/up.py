@@ -19,7 +19,7 @@ from aansluitkit.errors import InventoryError
 from aansluitkit.lab import image, landscape
 from aansluitkit.lab.adapter import check_adapter
 from aansluitkit.lab.ansible import ENVIRONMENT
-from aansluitkit.lab.lock import alone, claim
+from aansluitkit.lab.lock import alone, claim, claimed
 from aansluitkit.lab.pki import make_pki
 from aansluitkit.lab.renewal import VARIABLES
 from aansluitkit.lab.steps import Steps
@@ -42,7 +42,7 @@ def lab_up(inventory: Path, console: Console) -> Report:
     connection = load_connection(inventory)
     pki = connection.certificates.partner.parents[1]
     if not pki.exists() and (inventory / VARIABLES).exists():
-        (inventory / VARIABLES).unlink()  # a renewal in a lab that is gone
+        (inventory / VARIABLES).unlink()  # a renewal in a lab that went without being asked
         connection = load_connection(inventory)
     generation = _generation(connection, inventory)
     adapter = check_adapter()
@@ -86,7 +86,10 @@ def lab_down(console: Console) -> None:
         KitError: when something can't be removed, or another run is at it.
     """
     with alone():
+        inventory = claimed()
         landscape.down(Steps(console).say)
+        if inventory:
+            (inventory / VARIABLES).unlink(missing_ok=True)  # a renewal that was under way
         shutil.rmtree(STATE, ignore_errors=True)
     console.print("the lab is gone; what was slow to make stays in the cache")
 

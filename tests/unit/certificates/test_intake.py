@@ -249,7 +249,15 @@ def test_chain_is_completed_or_told_to_be_incomplete(authority: Authority, inven
 def test_root_that_is_not_listed(stranger: Authority, inventory: Path, file: Path) -> None:
     written(file, stranger.leaf().pem + stranger.intermediates + stranger.root.pem)
     (problem,) = examined(inventory, file).problems
-    assert f"ends in root 'Vreemd G4 Root' (SHA-256 {facts.fingerprint(stranger.root.certificate)})" in problem
+    words = f"ends in root 'Vreemd G4 Root' (SHA-256 {facts.fingerprint(stranger.root.certificate)})"
+    assert words in problem
+    written(file, stranger.leaf().pem + stranger.intermediates)
+    (problem,) = examined(inventory, file).problems
+    assert "'Vreemd G4 Root', which issued 'Vreemd G4 Domein', was not delivered" in problem
+    assert "roots ('Voorbeeld G4 Root') none issued it" in problem
+    written(inventory.parents[1] / "shared/pkioverheid/old.pem", stranger.root.pem)  # it lies there, and is not listed
+    (problem,) = examined(inventory, file).problems
+    assert words in problem
 
 
 def test_root_that_is_another_than_configured(
@@ -524,6 +532,8 @@ def test_command_tells_everything(authority: Authority, inventory: Path, file: P
     key = written(tmp_path / "key.pem", made.key_pem)
     status, output = command(file, "--inventory", inventory, "--key", key)
     assert (status, "nothing is wrong" in output) == (0, True)
+    unlisted = command(file, "--key", key)[1]
+    assert "nothing wrong was found; whether its root is trusted was not checked" in unlisted
     for words in (
         f"{OIN} (OIN or HRN, RSIN)",
         HOST,
