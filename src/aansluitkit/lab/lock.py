@@ -52,9 +52,10 @@ def refuse_another(inventory: Path) -> None:
     Raises:
         KitError: when another lab is there.
     """
-    if not _OWNER.is_file():
+    found = _claim()
+    if found is None:
         return
-    tree, owner = _OWNER.read_text().splitlines()
+    tree, owner = found
     if tree != str(ROOT):
         raise KitError(f"a lab of {tree} runs on this machine: remove it with 'make lab-down' there, or here")
     if owner != str(inventory.resolve()):
@@ -66,4 +67,13 @@ def refuse_another(inventory: Path) -> None:
 
 def claimed() -> Path | None:
     """The inventory whose lab stands on this machine, if one does."""
-    return Path(_OWNER.read_text().splitlines()[1]) if _OWNER.is_file() else None
+    found = _claim()
+    return Path(found[1]) if found else None
+
+
+def _claim() -> tuple[str, str] | None:
+    """Work tree and inventory of the lab that stands on this machine, as ``claim`` wrote them."""
+    if not _OWNER.is_file():
+        return None
+    tree, inventory = _OWNER.read_text().splitlines()
+    return tree, inventory
