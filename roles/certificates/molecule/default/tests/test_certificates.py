@@ -37,3 +37,13 @@ def test_crl_is_published(host, layer):
 def test_publisher_is_in_a_sandbox(host):
     exposure = host.run("systemd-analyze security --threshold=25 aansluitkit-crl-publisher")
     assert exposure.rc == 0, exposure.stdout[-200:]
+
+
+@pytest.mark.parametrize("name", ["certificate.pem", "key.pem", "internal-key.pem"])
+def test_former_ones_were_there_before_the_new_ones(host, name):
+    """Who looks while files change finds at every moment what others still use."""
+    former, new = host.file(f"{FOLDER}/former-{name}"), host.file(f"{FOLDER}/{name}")
+    assert former.content_string != new.content_string
+    assert host.run(f"find {FOLDER}/{name} -newer {FOLDER}/former-{name}").stdout
+    assert (former.user, former.group, former.mode) == (new.user, new.group, new.mode)
+    assert host.run(f"ls {FOLDER}/next-*").rc != 0
