@@ -185,20 +185,25 @@ def refuse_undeclared(
     connection: Connection, firewalls: Firewalls, outcomes: Outcomes, source: Host, addresses: dict[str, str]
 ) -> None:
     """Fail when ``source`` had an answer from one of ``addresses`` where no flow is declared."""
-    for protocol in DO:
-        found = outcomes.of(source, protocol)
-        passed = {place for place, outcome in found.items() if outcome in ANSWERED and place[0] in addresses}
-        if passed:
-            told, hosts = firewalls.openings()
-            reached = [
-                host for host in guarded_hosts(connection) if {addresses[place[0]] for place in passed} & {host.name}
-            ]
-            mended = ",".join(hosts or [host.name for host in reached] or [connection.host_of(Component.FIREWALL).name])
-            unproved(
-                f"{source.name} gets through to {named(passed, addresses)} ({protocol}), which no flow declares{told}",
-                f"{firewalls.site.redeploy(mended)}, or declare it in connection_extra_flows",
-                connection.contacts.network_operator,
-            )
+    passed = {
+        protocol: {
+            place
+            for place, outcome in outcomes.of(source, protocol).items()
+            if outcome in ANSWERED and place[0] in addresses
+        }
+        for protocol in DO
+    }
+    reached = {addresses[address] for places in passed.values() for address, _ in places}
+    if reached:
+        told, hosts = firewalls.openings()
+        ends = [host.name for host in guarded_hosts(connection) if host.name in reached]
+        mended = ",".join(hosts or ends or [connection.host_of(Component.FIREWALL).name])
+        through = " and ".join(f"{named(places, addresses)} ({name})" for name, places in passed.items() if places)
+        unproved(
+            f"{source.name} gets through to {through}, which no flow declares{told}",
+            f"{firewalls.site.redeploy(mended)}, or declare it in connection_extra_flows",
+            connection.contacts.network_operator,
+        )
 
 
 @pytest.mark.check(PATH, "firewall")

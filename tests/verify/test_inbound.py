@@ -105,6 +105,23 @@ def test_load_balancer_reaches(
             )
 
 
+@pytest.mark.check(PATH, "load_balancer")
+def test_load_balancer_uses(site: Site, connection: Connection, balancer: Host, adapter: Host) -> None:
+    """The load balancer gives its share of the messages to the adapter node."""
+    url = f"http://127.0.0.1:{connection.ports.load_balancer_status}/metrics"
+    told = site.run(balancer, "curl --silent --show-error --max-time 5 %s", url)
+    pattern = rf'haproxy_server_status{{proxy="adapters",server="{re.escape(adapter.name)}",state="(\w+)"}} 1'
+    found = re.search(pattern, told.stdout)
+    state = found[1] if found else "not among its servers"
+    if state != "UP":
+        unproved(
+            f"load balancer {balancer.name} gives nothing to adapter {adapter.name}, which is {state} there",
+            "see whether the adapter says that it is ready, and whether an upgrade drained it, then "
+            + site.redeploy(f"{balancer.name},{adapter.name}"),
+            connection.contacts.platform_operator,
+        )
+
+
 def exchange(
     site: Site, partner: Host, credentials: str | None = CERTIFICATES, prefix: str = "", **request: Any
 ) -> dict[str, Any]:
