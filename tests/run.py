@@ -24,7 +24,7 @@ LINTERS = (
     "ruff check .",
     "ruff format --check .",
     "mypy",
-    "mypy tests/run.py tests/bench tests/lab tests/verify",
+    "mypy tests/run.py tests/bench tests/lab tests/verify roles/monitoring/files",
     "yamllint --strict .",
     "ansible-lint --offline --profile production",
     "sh -n bootstrap",

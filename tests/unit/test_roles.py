@@ -30,7 +30,7 @@ def test_role_is_documented(role: Path) -> None:
 @pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
 def test_defaults_are_specified(role: Path) -> None:
     defaults = yaml.safe_load((role / "defaults/main.yml").read_text())
-    options = specifications(role)["main"]["options"]
+    options = {name: option for entry in specifications(role).values() for name, option in entry["options"].items()}
     assert set(defaults) <= set(options)
     templated = [name for name, value in defaults.items() if isinstance(value, str) and "{{" in value]
     specified = {name: option["default"] for name, option in options.items() if "default" in option}
@@ -43,6 +43,17 @@ def test_role_has_a_scenario(role: Path) -> None:
     assert (scenario / "molecule.yml").is_file()
     assert (scenario / "converge.yml").is_file()
     assert list((scenario / "tests").glob("test_*.py"))
+
+
+def test_every_alert_is_tried_and_says_what_to_do_in_both_languages() -> None:
+    [role] = [role for role in ROLES if role.name == "monitoring"]
+    groups = yaml.safe_load((role / "files/alerts.yml").read_text())["groups"]
+    rules = {rule["alert"]: rule for group in groups for rule in group["rules"]}
+    for rule in rules.values():
+        assert set(rule["annotations"]) == {"samenvatting", "actie", "summary", "action"}
+        assert rule["labels"]["severity"] in {"critical", "warning", "info"}
+    tried = (role / "molecule/default/tests/alerts_test.yml").read_text()
+    assert [name for name in rules if f'alertname="{name}"' not in tried] == []
 
 
 def test_adapter_knows_every_scenario_of_a_stand_in() -> None:

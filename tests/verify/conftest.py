@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from aansluitkit.connection import Component, Connection, Host
-from aansluitkit.connection.views import CERTIFICATES
+from aansluitkit.connection.views import CERTIFICATES, PASSWORD_FILE
 from aansluitkit.verification.checks import HOPS
 from aansluitkit.verification.site import Site
 
@@ -58,7 +58,7 @@ def rest(site: Site, connection: Connection) -> Rest:
             host,
             "rest",
             user="ebms",
-            password_file="/etc/aansluitkit/rest-password",  # noqa: S106 - a path
+            password_file=PASSWORD_FILE,
             address=str(host.address),
             port=connection.ports.rest,
             name=connection.name_of(host),

@@ -10,12 +10,11 @@ from typing import Protocol
 from urllib.parse import quote, urlencode
 
 from aansluitkit.connection import Connection, Host
-from aansluitkit.connection.views import CERTIFICATES
+from aansluitkit.connection.views import CERTIFICATES, PASSWORD_FILE
 from aansluitkit.ebms.scenarios import Scenario
 from aansluitkit.errors import KitError
 from aansluitkit.verification.site import Site
 
-PASSWORD_FILE = "/etc/aansluitkit/rest-password"  # noqa: S105 - a path
 BASE = "/service/rest/v19"
 _SECONDS = 75  # an adapter waits for connection, answer and Pong
 

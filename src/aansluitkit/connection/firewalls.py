@@ -28,9 +28,7 @@ from aansluitkit.connection.model import EXTERNAL, Component, Connection, Host
 
 def guarded_hosts(connection: Connection) -> list[Host]:
     """The hosts that have a firewall, the firewall hosts first."""
-    others = {Component.PARTNER, Component.MANAGEMENT}
-    found = [host for host in connection.hosts.values() if not others & {*host.components}]
-    return sorted(found, key=lambda host: Component.FIREWALL not in host.components)
+    return sorted(connection.own_hosts, key=lambda host: Component.FIREWALL not in host.components)
 
 
 def firewall_of(connection: Connection, host: Host) -> dict[str, Any]:

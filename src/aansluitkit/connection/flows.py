@@ -36,6 +36,7 @@ class Purpose(StrEnum):
     REPLICATION = "replication"
     APPLICATION = "application"
     METRICS = "metrics"
+    FIGURES = "figures"
     NAMES = "names"
     MANAGEMENT = "management"
     REVOCATION = "revocation"
@@ -52,7 +53,8 @@ REASONS = {
     Purpose.STORE: "store of messages and CPAs",
     Purpose.REPLICATION: "the standby follows the primary, whichever of the two that is",
     Purpose.APPLICATION: "application hands over and takes messages",
-    Purpose.METRICS: "figures for Prometheus",
+    Purpose.METRICS: "metrics for Prometheus",
+    Purpose.FIGURES: "a person looks at Prometheus, or Grafana asks it",
     Purpose.NAMES: "resolves names",
     Purpose.MANAGEMENT: "configuration by Ansible over SSH",
     Purpose.REVOCATION: "CRLs of both parties' certificates (BEV PKI004)",
@@ -154,9 +156,32 @@ def _management(connection: Connection) -> Iterator[Flow]:
 
 
 def _metrics(connection: Connection) -> Iterator[Flow]:
-    for manager in connection.hosts_of(Component.MANAGEMENT):
-        for balancer in connection.hosts_of(Component.LOAD_BALANCER):
-            yield _flow(manager, balancer, connection.ports.load_balancer_status, Purpose.METRICS)
+    for monitor in connection.hosts_of(Component.MONITORING):
+        for _, host, port in metrics_of(connection):
+            if host is not monitor:
+                address = host.addresses.get(monitor.zone, host.address)
+                flow = _flow(monitor, host, port, Purpose.METRICS)
+                yield flow.model_copy(update={"destination_networks": _networks(address)})
+        for manager in connection.hosts_of(Component.MANAGEMENT):
+            yield _flow(manager, monitor, connection.ports.monitoring, Purpose.FIGURES)
+
+
+HOST = "host"  # what metrics are of that are of no component
+
+
+def metrics_of(connection: Connection) -> list[tuple[str, Host, int]]:
+    """What of which host Prometheus finds metrics at which port: the host itself, and what runs on it."""
+    ports = connection.ports
+    of_component = {
+        Component.LOAD_BALANCER: ports.load_balancer_status,
+        Component.ADAPTER: ports.health,
+        Component.DATABASE: ports.database_metrics,
+    }
+    return [(HOST, host, ports.host_metrics) for host in connection.own_hosts] + [
+        (component.value, host, port)
+        for component, port in of_component.items()
+        for host in connection.hosts_of(component)
+    ]
 
 
 def _names(connection: Connection) -> Iterator[Flow]:
@@ -181,10 +206,8 @@ def _names(connection: Connection) -> Iterator[Flow]:
 
 def _names_of_others(connection: Connection) -> Iterator[Flow]:
     """To name servers that are not ours: by our own, or by every host where there are none of our own."""
-    outer = {Component.MANAGEMENT, Component.PARTNER}
-    asking = connection.hosts_of(Component.NAME_SERVER)
-    if connection.dns.way is DnsWay.LIST:
-        asking = [host for host in connection.hosts.values() if not outer & {*host.components}]
+    by_all = connection.dns.way is DnsWay.LIST
+    asking = connection.own_hosts if by_all else connection.hosts_of(Component.NAME_SERVER)
     protocols: tuple[Protocol, ...] = ("udp", "tcp")
     for server in foreign_name_servers(connection):
         away = zone_of(connection, IPv4Network(server)) == EXTERNAL

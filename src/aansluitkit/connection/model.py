@@ -109,6 +109,7 @@ class Component(StrEnum):
     APPLICATION = "application"
     PARTNER = "partner"
     MANAGEMENT = "management"
+    MONITORING = "monitoring"
 
 
 def _check_url(value: str) -> str:
@@ -479,6 +480,9 @@ class Ports(Model):
     load_balancer_status: Port = 8404
     firewall_state: Port = 3780
     database: Port = 5432
+    host_metrics: Port = 9100
+    database_metrics: Port = 9187
+    monitoring: Port = 9090
 
 
 class DnsWay(StrEnum):
@@ -592,6 +596,12 @@ class Connection(Model):
     def crl_host_name(self) -> Fqdn:
         """Where the lab's authorities publish their CRLs; elsewhere the certificates alone say so."""
         return f"crl.{self.partner.host_name.partition('.')[2]}"
+
+    @property
+    def own_hosts(self) -> list[Host]:
+        """The hosts that the kit configures: all but the partner's, and the manager's where all this comes from."""
+        others = {Component.PARTNER, Component.MANAGEMENT}
+        return [host for host in self.hosts.values() if not others & {*host.components}]
 
     def hosts_of(self, component: Component) -> list[Host]:
         """The hosts of ``component``, in the inventory's order."""

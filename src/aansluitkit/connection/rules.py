@@ -608,8 +608,13 @@ def _listening(connection: Connection, host: Host) -> Iterator[tuple[str, int]]:
         Component.ADAPTER: inside,
         Component.PARTNER: [("https", HTTPS_PORT), *inside[1:]],
         Component.DATABASE: [("database", ports.database)],
+        Component.MONITORING: [("monitoring", ports.monitoring)],
     }
     yield ("ssh", 22)
+    if connection.hosts_of(Component.MONITORING):
+        yield ("host_metrics", ports.host_metrics)
+        if Component.DATABASE in host.components:
+            yield ("database_metrics", ports.database_metrics)
     for component in host.components:
         yield from of_component.get(component, [])
 

@@ -9,11 +9,12 @@ from typing import Any
 
 from aansluitkit.certificates.facts import fingerprint, read_leaf
 from aansluitkit.connection.firewalls import carried_addresses, firewall_of, guarded_hosts
-from aansluitkit.connection.flows import Purpose, flows_of
+from aansluitkit.connection.flows import Purpose, flows_of, metrics_of
 from aansluitkit.connection.model import EXTERNAL, HTTPS_PORT, PARTIES, USES, Component, Connection, Host
 from aansluitkit.connection.names import DnsZone, View, resolvers_of, zones_of
 
 CERTIFICATES = "/etc/aansluitkit/certificates"
+PASSWORD_FILE = "/etc/aansluitkit/rest-password"  # noqa: S105 - a path
 CRLS = "/var/lib/aansluitkit-crl/crls.pem"
 HIGHEST_PRIORITY = 200  # in VRRP; 255 is of who owns the address (RFC 5798 section 5.2.4)
 DATABASE = "ebms_adapter"  # name of the database, and of the role that the adapters work with
@@ -41,6 +42,7 @@ def _view(connection: Connection, host: Host) -> dict[str, Any]:
         Component.DATABASE: ("database", _database),
         Component.ADAPTER: ("adapter", _adapter),
         Component.PARTNER: ("adapter", _partner),
+        Component.MONITORING: ("monitoring", _monitoring),
     }
     parts = {
         makers[component][0]: makers[component][1](connection, host)
@@ -49,6 +51,7 @@ def _view(connection: Connection, host: Host) -> dict[str, Any]:
     }
     if host in guarded_hosts(connection):
         parts["firewall"] = firewall_of(connection, host)
+        parts["exporters"] = _exporters(connection, host)
     return {
         "name": connection.name,
         "environment": connection.environment.value,
@@ -119,7 +122,7 @@ def _load_balancer(connection: Connection, host: Host) -> dict[str, Any]:
         "port": HTTPS_PORT,
         "status_address": str(host.address),
         "status_port": connection.ports.load_balancer_status,
-        "status_clients": [str(manager.address) for manager in connection.hosts_of(Component.MANAGEMENT)],
+        "status_clients": [str(monitor.address) for monitor in connection.hosts_of(Component.MONITORING)],
         "server_name": connection.host_name,
         "servers": [
             {
@@ -195,6 +198,51 @@ def _partner(connection: Connection, host: Host) -> dict[str, Any]:
     }
 
 
+def _monitoring(connection: Connection, host: Host) -> dict[str, Any]:
+    """Where Prometheus listens, and whom it asks: by the name of each, for alerts and figures name hosts."""
+    jobs: dict[str, list[dict[str, str]]] = {}
+    for job, target, port in metrics_of(connection):
+        address = target.addresses.get(host.zone, target.address)
+        jobs.setdefault(job, []).append({"host": target.name, "address": f"{address}:{port}"})
+    return {
+        "address": str(host.address),
+        "port": connection.ports.monitoring,
+        "jobs": [{"name": job, "targets": targets} for job, targets in jobs.items()],
+    }
+
+
+def _exporters(connection: Connection, host: Host) -> dict[str, Any]:
+    """Where ``host`` tells its metrics; empty where nobody asks."""
+    monitors = connection.hosts_of(Component.MONITORING)
+    if not monitors:
+        return {}
+    return {
+        "address": str(host.addresses.get(monitors[0].zone, host.address)),
+        "port": connection.ports.host_metrics,
+        "database": DATABASE,
+        "database_port": connection.ports.database_metrics if Component.DATABASE in host.components else 0,
+        "crl_file": _crl_file(connection) if Component.ADAPTER in host.components else "",
+        "adapter": _asked_adapter(connection, host) if Component.ADAPTER in host.components else {},
+    }
+
+
+def _asked_adapter(connection: Connection, host: Host) -> dict[str, Any]:
+    """How the adapter on ``host`` is asked on the host itself: for its CPAs, and for a Ping."""
+    return {
+        "url": f"https://{connection.name_of(host)}:{connection.ports.rest}/service/rest/v19",
+        "address": str(host.address),
+        "trust": f"{CERTIFICATES}/internal-trust.pem",
+        "password_file": PASSWORD_FILE,
+        "group": "aansluitkit",
+        "cpa": connection.cpa.id,
+        "parties": [connection.organisation.party_id, connection.partner.party_id],
+    }
+
+
+def _crl_file(connection: Connection) -> str:
+    return CRLS if connection.crl_addresses else ""
+
+
 def _msh(connection: Connection, host: Host, party: str) -> dict[str, Any]:
     other = next(name for name in PARTIES if name != party)
     following = connection.following
@@ -213,7 +261,7 @@ def _msh(connection: Connection, host: Host, party: str) -> dict[str, Any]:
         "partner_certificates": _files(connection, other),
         "partner_certificates_next": _files(following, other) if following else [],
         "next_cpa": {"id": following.cpa.id, "certificates": _fingerprints(following)} if following else {},
-        "crl_file": CRLS if connection.crl_addresses else "",
+        "crl_file": _crl_file(connection),
     }
 
 

@@ -16,6 +16,7 @@ COMPONENTS = {
     Component.APPLICATION: "Applicatie",
     Component.PARTNER: "Adapter van de partner",
     Component.MANAGEMENT: "Beheer",
+    Component.MONITORING: "Bewaking",
 }
 ENVIRONMENTS = {
     Environment.LAB: "Lab",
@@ -46,6 +47,7 @@ _PURPOSES = {
     Purpose.REPLICATION: "de standby volgt de primaire database",
     Purpose.APPLICATION: "applicatie biedt berichten aan en haalt ze op",
     Purpose.METRICS: "meetwaarden voor Prometheus",
+    Purpose.FIGURES: "meetwaarden en meldingen bekijken",
     Purpose.NAMES: "namen opzoeken (DNS)",
     Purpose.MANAGEMENT: "beheer over SSH",
     Purpose.REVOCATION: "CRL's van de certificaten van beide partijen ophalen",

@@ -15,10 +15,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-from aansluitkit.compliance.adapter import PASSWORD_FILE
 from aansluitkit.connection import Component, Connection, Host, Profile, refuse_load
 from aansluitkit.connection.model import CpaParameters, Retries
-from aansluitkit.connection.views import CERTIFICATES
+from aansluitkit.connection.views import CERTIFICATES, PASSWORD_FILE
 from aansluitkit.errors import KitError
 from aansluitkit.lab import container
 from aansluitkit.lab.network import namespace_of

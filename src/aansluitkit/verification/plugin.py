@@ -59,6 +59,9 @@ class Verification:
         if "balancer" in metafunc.fixturenames:
             balancers = self.connection.hosts_of(Component.LOAD_BALANCER)
             metafunc.parametrize("balancer", balancers, ids=[balancer.name for balancer in balancers])
+        if "monitor" in metafunc.fixturenames:
+            monitors = self.connection.hosts_of(Component.MONITORING)
+            metafunc.parametrize("monitor", monitors, ids=[monitor.name for monitor in monitors])
         if "flow" in metafunc.fixturenames:
             flows = [flow for flow in flows_of(self.connection) if self._can_try(flow)]
             metafunc.parametrize("flow", flows, ids=str)

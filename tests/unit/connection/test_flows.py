@@ -25,7 +25,7 @@ def test_groups_hold_every_flow_once(any_connection: Connection) -> None:
         flow.id for flow in flows_of(any_connection)
     )
     assert [group.number for group in groups] == list(range(1, len(groups) + 1))
-    assert len(groups) == (16 if "fw-2" in any_connection.hosts else 14)
+    assert len(groups) == (20 if "fw-2" in any_connection.hosts else 18)
 
 
 def test_group_is_every_source_to_every_destination(any_connection: Connection) -> None:

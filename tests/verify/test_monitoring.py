@@ -1,0 +1,48 @@
+"""Prometheus works, and every host tells it how it is."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+
+from aansluitkit.connection import Component, Connection, Host
+from aansluitkit.verification.site import Site, unproved
+
+PATH = "monitoring"
+FIRST_SECONDS = 60  # until each target was asked once, after a start
+
+
+@pytest.mark.check(PATH, "http")
+def test_hosts_tell_how_they_are(site: Site, connection: Connection, monitor: Host) -> None:
+    """Prometheus gets an answer of everybody whom it asks."""
+    silent = _silent(site, connection, monitor)
+    if silent:
+        unproved(
+            f"monitoring {monitor.name}: {'; '.join(silent.values())}",
+            site.redeploy(",".join(dict.fromkeys((*silent, monitor.name)))),
+            connection.contacts.platform_operator,
+        )
+
+
+def _silent(site: Site, connection: Connection, monitor: Host) -> dict[str, str]:
+    """What is amiss, by host; an adapter need not have metrics."""
+    url = f"http://{monitor.address}:{connection.ports.monitoring}/api/v1/targets?state=active"
+    until = time.monotonic() + FIRST_SECONDS
+    while True:
+        found = site.run(monitor, "curl --silent --show-error --fail --max-time 5 %s", url)
+        if found.rc != 0:
+            return {monitor.name: f"Prometheus does not answer ({found.stderr.strip()})"}
+        targets: list[dict[str, Any]] = json.loads(found.stdout)["data"]["activeTargets"]
+        if all(target["health"] != "unknown" for target in targets) or time.monotonic() > until:
+            break
+        time.sleep(1)
+    silent = [target for target in targets if target["health"] != "up"]
+    return {
+        target["labels"]["host"]: f"{target['scrapeUrl']} gives {target['labels']['host']}'s metrics to nobody "
+        f"({target['lastError'] or 'it was not asked yet'})"
+        for target in silent
+        if target["labels"]["job"] != Component.ADAPTER
+    }
