@@ -21,6 +21,7 @@ OPENSTACK = {
         "application": "s.small",
         "database": "s.large",
         "management": "s.small",
+        "monitoring": "s.small",
     },
     "external_network": "public",
     "availability_zones": ["ams-1", "ams-2"],

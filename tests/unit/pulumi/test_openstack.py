@@ -235,7 +235,7 @@ def test_the_firewall_may_send_for_others_what_flows_name(declare: Declare, inve
     pairs = {name: {pair["ipAddress"] for pair in port.get("allowedAddressPairs", [])} for name, port in ports.items()}
     assert {name for name, found in pairs.items() if found} == {*FORWARDING, "lb-1-dmz", "lb-2-dmz"}
     assert pairs["lb-1-dmz"] == pairs["lb-2-dmz"] == {"10.20.1.10"}, "whichever of them has it"
-    assert pairs["fw-data"] == {"10.20.1.53/32", "10.20.2.11/32", "10.20.2.12/32", "10.20.2.130/32"}
+    assert pairs["fw-data"] == {"10.20.1.53/32", "10.20.2.11/32", "10.20.2.12/32", "10.20.2.130/31"}
     assert "203.0.113.100/32" in pairs["fw-dmz"], "the partner's own address reaches the load balancer"
 
 
