@@ -18,8 +18,11 @@ from aansluitkit.connection.model import EXTERNAL, HTTP_PORT, HTTPS_PORT, Compon
 PARTNER = "partner"  # what a flow calls the other side, wherever it is
 AUTHORITIES = "pkioverheid"  # and those who publish the CRLs of both parties' certificates
 NAME_SERVERS = "nameservers"  # and name servers that are not ours
+PACKAGE_SOURCES = "packagesources"  # and where the distribution's packages are
+TIME_SERVERS = "timeservers"  # and who tells the time
 SSH_PORT = 22
 DNS_PORT = 53
+NTP_PORT = 123
 Protocol = Literal["tcp", "udp", "vrrp"]
 
 
@@ -40,6 +43,8 @@ class Purpose(StrEnum):
     NAMES = "names"
     MANAGEMENT = "management"
     REVOCATION = "revocation"
+    PACKAGES = "packages"
+    TIME = "time"
     EXTRA = "extra"
 
 
@@ -58,6 +63,8 @@ REASONS = {
     Purpose.NAMES: "resolves names",
     Purpose.MANAGEMENT: "configuration by Ansible over SSH",
     Purpose.REVOCATION: "CRLs of both parties' certificates (BEV PKI004)",
+    Purpose.PACKAGES: "packages and security updates of the distribution",
+    Purpose.TIME: "the time, without which messages expire and certificates are refused",
 }
 
 
@@ -210,26 +217,39 @@ def _names_of_others(connection: Connection) -> Iterator[Flow]:
     asking = connection.own_hosts if by_all else connection.hosts_of(Component.NAME_SERVER)
     protocols: tuple[Protocol, ...] = ("udp", "tcp")
     for server in foreign_name_servers(connection):
-        away = zone_of(connection, IPv4Network(server)) == EXTERNAL
         for host in asking:
             for protocol in protocols:
-                yield Flow(
-                    id=f"{host.name}-{server}-{protocol}-{DNS_PORT}",
-                    source=host.name,
-                    source_networks=_networks(_seen_by(connection, host, server)),
-                    destination=NAME_SERVERS,
-                    destination_networks=_networks(server),
-                    protocol=protocol,
-                    port=DNS_PORT,
-                    purpose=Purpose.NAMES,
-                    reason=REASONS[Purpose.NAMES],
-                    outbound_address=connection.outbound_address if away else None,
-                )
+                yield _flow_away(connection, host, (NAME_SERVERS, server), (protocol, DNS_PORT), Purpose.NAMES)
 
 
-def _seen_by(connection: Connection, host: Host, server: IPv4Address) -> IPv4Address:
-    """The address with which ``host`` asks ``server``: a firewall stands in every zone."""
-    return host.addresses.get(zone_of(connection, IPv4Network(server)), host.address)
+def _of_hosts(connection: Connection) -> Iterator[Flow]:
+    """What every host needs for itself."""
+    for host in connection.own_hosts:
+        for source in connection.package_sources:
+            there = (PACKAGE_SOURCES, source.address)
+            yield _flow_away(connection, host, there, ("tcp", source.port), Purpose.PACKAGES)
+        for server in connection.time_servers:
+            yield _flow_away(connection, host, (TIME_SERVERS, server), ("udp", NTP_PORT), Purpose.TIME)
+
+
+def _flow_away(
+    connection: Connection, host: Host, there: tuple[str, IPv4Address], service: tuple[Protocol, int], purpose: Purpose
+) -> Flow:
+    """From ``host`` to somebody who is not ours: what a flow calls them, and where they are."""
+    (name, address), (protocol, port) = there, service
+    zone = zone_of(connection, IPv4Network(address))
+    return Flow(
+        id=f"{host.name}-{address}-{protocol}-{port}",
+        source=host.name,
+        source_networks=_networks(host.addresses.get(zone, host.address)),  # a firewall stands in every zone
+        destination=name,
+        destination_networks=_networks(address),
+        protocol=protocol,
+        port=port,
+        purpose=purpose,
+        reason=REASONS[purpose],
+        outbound_address=connection.outbound_address if zone == EXTERNAL else None,
+    )
 
 
 def foreign_name_servers(connection: Connection) -> tuple[IPv4Address, ...]:
@@ -367,6 +387,7 @@ def flows_of(connection: Connection) -> tuple[Flow, ...]:
         *_revocation(connection),
         *_inside(connection),
         *_names(connection),
+        *_of_hosts(connection),
         *_metrics(connection),
         *_management(connection),
         *_extra(connection),

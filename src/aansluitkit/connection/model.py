@@ -504,6 +504,13 @@ class Dns(Model):
     resolvers: tuple[IPv4Address, ...] = ()
 
 
+class PackageSource(Model):
+    """Where the hosts get the distribution's packages: a mirror, or the proxy on the way there."""
+
+    address: IPv4Address
+    port: Port = HTTPS_PORT
+
+
 class Diginetwerk(Model):
     """The private network of the Dutch government, as its operator delivers it; nothing else is sent there.
 
@@ -546,6 +553,9 @@ class Connection(Model):
     cpa: CpaParameters
     ports: Ports = Ports()
     dns: Dns = Dns()
+    # Whom the hosts themselves need; nothing else of the kind is let out.
+    package_sources: tuple[PackageSource, ...] = ()
+    time_servers: tuple[IPv4Address, ...] = ()
     diginetwerk: Diginetwerk | None = None
     extra_flows: tuple[ExtraFlow, ...] = ()
     openstack: OpenStack | None = None

@@ -7,7 +7,15 @@ from datetime import timedelta
 from ipaddress import IPv4Network
 from itertools import combinations
 
-from aansluitkit.connection.flows import AUTHORITIES, NAME_SERVERS, PARTNER, SSH_PORT, flows_of
+from aansluitkit.connection.flows import (
+    AUTHORITIES,
+    NAME_SERVERS,
+    PACKAGE_SOURCES,
+    PARTNER,
+    SSH_PORT,
+    TIME_SERVERS,
+    flows_of,
+)
 from aansluitkit.connection.identifiers import TEST_PREFIX, check_hrn, doubt_oin
 from aansluitkit.connection.model import (
     EXTERNAL,
@@ -592,7 +600,7 @@ def names_are_unambiguous(connection: Connection) -> Iterator[Finding]:
     for component in SHARING:
         if component in connection.zones:
             yield f"zones.{component}", f"'{component}' is what flows call the hosts of that group: rename the zone"
-    for name in (PARTNER, AUTHORITIES, NAME_SERVERS):
+    for name in (PARTNER, AUTHORITIES, NAME_SERVERS, PACKAGE_SOURCES, TIME_SERVERS):
         for kind, taken in (("hosts", connection.hosts), ("zones", connection.zones)):
             if name in taken:
                 yield f"{kind}.{name}", f"'{name}' is what flows call others outside, at their addresses: rename it"

@@ -58,6 +58,7 @@ def _view(connection: Connection, host: Host) -> dict[str, Any]:
         "domain": connection.domain,
         "certificates_folder": CERTIFICATES,
         "resolvers": [str(address) for address in resolvers_of(connection, host)],
+        "time_servers": [str(server) for server in connection.time_servers],
         "keepalived": _keepalived(connection, host),
         **parts,
     }

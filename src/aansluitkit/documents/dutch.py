@@ -26,6 +26,8 @@ ENVIRONMENTS = {
 }
 AUTHORITY = "Uitgever van certificaten"
 NAME_SERVER = "Nameserver van een ander"
+PACKAGE_SOURCE = "Bron van pakketten"
+TIME_SERVER = "Tijdserver"
 NETWORKS = {Network.INTERNET: "Internet", Network.DIGINETWERK: "Diginetwerk"}
 VIEWS = {
     View.INTERNAL: "Binnen: voor de nameservers die de eigen hosts bevragen, en voor niemand anders",
@@ -50,6 +52,8 @@ _PURPOSES = {
     Purpose.FIGURES: "meetwaarden en meldingen bekijken",
     Purpose.NAMES: "namen opzoeken (DNS)",
     Purpose.MANAGEMENT: "beheer over SSH",
+    Purpose.PACKAGES: "pakketten en beveiligingsupdates van de distributie ophalen",
+    Purpose.TIME: "de tijd opvragen (NTP)",
     Purpose.REVOCATION: "CRL's van de certificaten van beide partijen ophalen",
 }
 

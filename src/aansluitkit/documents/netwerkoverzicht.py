@@ -17,7 +17,17 @@ from cryptography.x509.oid import NameOID
 
 from aansluitkit.certificates.facts import dns_names, read_leaf, serial_number
 from aansluitkit.connection import Component, Connection, Flow, Host
-from aansluitkit.connection.flows import AUTHORITIES, NAME_SERVERS, PARTNER, FlowGroup, Purpose, flow_groups, hosts_at
+from aansluitkit.connection.flows import (
+    AUTHORITIES,
+    NAME_SERVERS,
+    PACKAGE_SOURCES,
+    PARTNER,
+    TIME_SERVERS,
+    FlowGroup,
+    Purpose,
+    flow_groups,
+    hosts_at,
+)
 from aansluitkit.connection.model import Contact
 from aansluitkit.documents.dutch import (
     AUTHORITY,
@@ -26,6 +36,8 @@ from aansluitkit.documents.dutch import (
     ENVIRONMENTS,
     NAME_SERVER,
     NETWORKS,
+    PACKAGE_SOURCE,
+    TIME_SERVER,
     purpose_of,
 )
 from aansluitkit.documents.picture import Picture, render_picture
@@ -34,7 +46,13 @@ from aansluitkit.errors import KitError
 
 PAGE = (400.0, 272.0)  # mm, of A3 on its side within its margins
 OWN, THEIRS, INTERNAL = "C1", "C2", "C3"
-OTHERS = {AUTHORITIES: AUTHORITY, NAME_SERVERS: NAME_SERVER}  # outside, and neither ours nor the partner's
+# Outside, and neither ours nor the partner's.
+OTHERS = {
+    AUTHORITIES: AUTHORITY,
+    NAME_SERVERS: NAME_SERVER,
+    PACKAGE_SOURCES: PACKAGE_SOURCE,
+    TIME_SERVERS: TIME_SERVER,
+}
 OF_THE_NETWORK = {Component.FIREWALL, Component.NAME_SERVER, Component.LOAD_BALANCER}
 _SHOWN_AS = {NameOID.SERIAL_NUMBER: "serialNumber"}
 _CERTIFICATES = {

@@ -18,7 +18,9 @@ from aansluitkit.connection import Component, Connection, Flow, Host
 from aansluitkit.connection.flows import (
     AUTHORITIES,
     NAME_SERVERS,
+    PACKAGE_SOURCES,
     PARTNER,
+    TIME_SERVERS,
     FlowGroup,
     flow_groups,
     foreign_name_servers,
@@ -32,6 +34,8 @@ from aansluitkit.documents.dutch import (
     ENVIRONMENTS,
     NAME_SERVER,
     NETWORKS,
+    PACKAGE_SOURCE,
+    TIME_SERVER,
     purpose_of,
 )
 from aansluitkit.documents.lettering import width_of, wrapped
@@ -151,9 +155,15 @@ class Picture:
         outside = [(_partner_box(connection), (PARTNER, *self._partners))]
         if connection.crl_addresses:
             outside.append((_box("partner", AUTHORITY, _ranges(connection.crl_addresses, "CRL's op")), (AUTHORITIES,)))
-        asked = tuple(IPv4Network(server) for server in foreign_name_servers(connection))
-        if asked:
-            outside.append((_box("partner", NAME_SERVER, _ranges(asked, "bereikt op")), (NAME_SERVERS,)))
+        others = {
+            NAME_SERVERS: (NAME_SERVER, foreign_name_servers(connection)),
+            PACKAGE_SOURCES: (PACKAGE_SOURCE, tuple(source.address for source in connection.package_sources)),
+            TIME_SERVERS: (TIME_SERVER, connection.time_servers),
+        }
+        for name, (title, addresses) in others.items():
+            if addresses:
+                asked = tuple(IPv4Network(address) for address in dict.fromkeys(addresses))
+                outside.append((_box("partner", title, _ranges(asked, "bereikt op")), (name,)))
         plans = [(f"Buiten: {network}", "de andere partij", outside)]
         plans += [(f"Zone {name}", str(connection.zones[name].network), list(self._boxes(name))) for name in zones]
         panels = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, ip_address
 from itertools import product
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import pytest
 from aansluitkit.connection import Component, Connection, flows_of, load_connection
 from aansluitkit.connection.firewalls import guarded_hosts
 from aansluitkit.connection.flows import Direction, Purpose, direction_of, flow_groups, hosts_at, zone_of
+from aansluitkit.connection.model import PackageSource
 from aansluitkit.connection.rule_places import RULES_FILE, rule_places, rules_file
 from aansluitkit.connection.rules import firewalls_are_one_gateway
 from aansluitkit.connection.views import views
@@ -134,6 +135,26 @@ def test_only_declared_flows_are_let_through(any_connection: Connection) -> None
         named = [re.findall(r'comment "([^"]+)"', line)[0] for line in accepting]
         assert len(set(named)) == len(named)
         assert set(named) <= flows
+
+
+def test_hosts_get_packages_and_time_where_it_is_declared(lab_connection: Connection) -> None:
+    """Inside as they are, outside with the outbound address; the partner's host and the manager's are not ours."""
+    inside, outside = ip_address("198.51.100.150"), ip_address("203.0.113.77")
+    update = {"package_sources": (PackageSource(address=inside, port=3142),), "time_servers": (outside,)}
+    found = lab_connection.model_copy(update=update)
+    ours = {host.name for host in found.own_hosts}
+    packages = [flow for flow in flows_of(found) if flow.purpose is Purpose.PACKAGES]
+    assert {flow.source for flow in packages} == ours
+    assert {(flow.protocol, flow.port, flow.outbound_address) for flow in packages} == {("tcp", 3142, None)}
+    time = [flow for flow in flows_of(found) if flow.purpose is Purpose.TIME]
+    assert {flow.source for flow in time} == ours
+    assert {(flow.protocol, flow.port, flow.outbound_address) for flow in time} == {
+        ("udp", 123, found.outbound_address)
+    }
+    assert views(found)["db"]["time_servers"] == [str(outside)]
+    assert {"db-203.0.113.77-udp-123", "db-198.51.100.150-tcp-3142"} <= {
+        rule["id"] for rule in views(found)["db"]["firewall"]["flows"] if rule["chain"] == "output"
+    }
 
 
 def test_who_comes_from_outside_is_limited(lab_connection: Connection) -> None:
