@@ -283,6 +283,24 @@ def test_another_load_balancer_takes_over() -> None:
     assert verify("sharing or pong_goes_back") == {}
 
 
+def test_status_tells_what_is_amiss(tmp_path: Path) -> None:
+    """Before, while a node stands still, and afterwards."""
+    whole = kit("status", INVENTORY, "--html", str(tmp_path / "status.html"))
+    assert whole.returncode == 0, whole.stdout
+    assert (tmp_path / "status.html").read_text().count("<tr>") > len(load_connection(ROOT / INVENTORY).hosts)
+    on("adapter-1", "systemctl stop aansluitkit-adapter && sleep 5")  # the load balancers have to notice
+    amiss = kit("status", INVENTORY, "--json", "-")
+    on("adapter-1", "systemctl start aansluitkit-adapter")
+    assert amiss.returncode == 1
+    findings = json.loads(amiss.stdout)["findings"]
+    problems = [finding for finding in findings if finding["verdict"] == "problem"]
+    assert [(problem["where"], problem["what"]) for problem in problems] == [("adapter-1", "adapter")]
+    assert {finding["where"] for finding in findings if finding["found"] == "adapter-1 is DOWN"} == {"lb-1", "lb-2"}
+    until = time.monotonic() + 60
+    while kit("status", INVENTORY).returncode:
+        assert time.monotonic() < until
+
+
 def test_every_profile_is_played_both_ways(tmp_path: Path) -> None:
     """The whole compliance run, with the stand-in as Compliancevoorziening; afterwards nothing of it is left."""
     played = kit("compliance", INVENTORY, "--json", "-", "--html", str(tmp_path / "rapport.html"))

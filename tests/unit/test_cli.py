@@ -35,6 +35,7 @@ COMMANDS = (
     "deploy",
     "verify",
     "ping",
+    "status",
     "compliance",
     "drill",
     "lab up",

@@ -30,6 +30,9 @@ from aansluitkit.cli import certificates
 from aansluitkit.cli import hosts
 
 # isort: split
+from aansluitkit.cli import status
+
+# isort: split
 from aansluitkit.cli import compliance
 
 # isort: split
@@ -53,6 +56,7 @@ __all__ = [
     "lab",
     "main",
     "records",
+    "status",
 ]
 
 
@@ -92,6 +96,6 @@ def _tell_usage(error: typer.TyperException) -> int:
     return _tell(f"{words[:1].lower()}{words[1:]}{hint}", error.exit_code)
 
 
-def _tell(message: str, status: int) -> int:
+def _tell(message: str, code: int) -> int:
     print(f"aansluitkit: {message}", file=sys.stderr)
-    return status
+    return code

@@ -381,6 +381,51 @@ def discard(folder, **_):
     return {}
 
 
+def state(adapter=None, balancer=None, database=False, **_):
+    """How this host is: units that failed, disks, clock, the last deployment, and what runs here (``host:port``)."""
+    listed = subprocess.run(
+        ["systemctl", "list-units", "--failed", "--plain", "--no-legend", "--no-pager"],
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout
+    disks = {}
+    for place in ("/", "/var", "/var/lib"):
+        found = os.statvfs(place)
+        disks.setdefault(pathlib.Path(place).stat().st_dev, (place, 1 - found.f_bavail / max(found.f_blocks, 1)))
+    log = pathlib.Path("/var/log/aansluitkit-deployments.jsonl")
+    deployments = log.read_text().splitlines() if log.exists() else []
+    answer = {
+        "failed": [line.split()[0] for line in listed.splitlines() if line.split()],
+        "disks": dict(disks.values()),
+        "deployment": deployments[-1] if deployments else "",
+        "time": time.time(),
+    }
+    if adapter:
+        answer["adapter"] = {"health": _plain(adapter, "/health/ready"), "metrics": _plain(adapter, "/metrics")}
+    if balancer:
+        answer["balancer"] = _plain(balancer, "/metrics")
+    if database:
+        said = subprocess.run(
+            ["/usr/local/sbin/aansluitkit-database-state"], capture_output=True, text=True, check=False
+        )
+        answer["database"] = said.stdout.strip() or said.stderr.strip()
+    return answer
+
+
+def _plain(place, path, timeout=5):
+    """One request over plain HTTP, within this host."""
+    connection = http.client.HTTPConnection(place, timeout=timeout)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return {"status": response.status, "body": response.read(4 * 1024 * 1024).decode(errors="replace")}
+    except (OSError, http.client.HTTPException) as error:
+        return {"status": 0, "body": "", "error": str(error) or type(error).__name__}
+    finally:
+        connection.close()
+
+
 def main():
     """Answer the request of the command line."""
     request = json.loads(base64.b64decode(sys.argv[-1]))
