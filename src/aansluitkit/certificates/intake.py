@@ -167,10 +167,13 @@ class _Case:
             self.notes.append(f"{self.file} lacks {names}, with which connection_trust.folder completed the chain")
 
     def _judge_trust(self, anchors: Anchors | None) -> None:
+        alone = facts.is_self_signed(self.leaf) and self.chain.root is None  # or it is listed as a root itself
+        if alone:
+            self.problems.append(
+                f"{self.file} is self-signed, so nobody stands behind it (BEV PKI005): order one of PKIoverheid"
+            )
         if anchors is None:
             where = "connection_trust is not set" if self.wanted else "no inventory says which roots to trust"
-            if facts.is_self_signed(self.leaf):
-                self.problems.append(self._unfounded(Anchors()))
             top = self.chain.certificates[-1]
             self.notes.append(
                 f"{self.file} was not followed to a trusted root, because {where}; as given the chain ends in "
@@ -178,14 +181,12 @@ class _Case:
             )
             return
         self.warnings += anchors.problems
-        if self.chain.root is None:
+        if self.chain.root is None and not alone:
             self.problems.append(self._unfounded(anchors))
 
     def _unfounded(self, anchors: Anchors) -> str:
         """Why the chain ends in none of the roots of ``anchors``."""
         last = self.chain.certificates[-1]
-        if facts.is_self_signed(self.leaf):
-            return f"{self.file} is self-signed, so nobody stands behind it (BEV PKI005): order one of PKIoverheid"
         others = (*self.delivered, *anchors.unlisted)
         root = next((one for one in others if one != last and facts.signed_by(last, one)), None)
         if root:
