@@ -140,13 +140,14 @@ def connect(targets, timeout=2, **_):
 
 
 def query(targets, timeout=2, **_):
-    """Send a question for the DNS root to each UDP ``[address, port]``: open, refused, filtered or unreachable.
+    """Ask each UDP ``[address, port]`` for the DNS root, or the time: open, refused, filtered or unreachable.
 
     Open means that anything came back; a service that does not answer what it does not know looks filtered.
     """
     return {"outcomes": _attempts(targets, timeout, socket.SOCK_DGRAM)}
 
 
+_NTP_PORT, _TIME = 123, b"\x23" + bytes(47)  # a client's question, version 4 (RFC 5905 section 7.3)
 _ROOT_SERVERS = bytes.fromhex("0001 0100 0001 0000 0000 0000 00 0002 0001")  # of class IN (RFC 1035)
 
 
@@ -186,7 +187,7 @@ def _begin(attempt, address, port):
     code = attempt.connect_ex((address, port))
     if code == 0 and attempt.type == socket.SOCK_DGRAM:
         try:
-            attempt.send(_ROOT_SERVERS)
+            attempt.send(_TIME if port == _NTP_PORT else _ROOT_SERVERS)
         except OSError as error:
             return errno.ETIMEDOUT if error.errno == errno.EPERM else error.errno  # dropped before it left
     return code

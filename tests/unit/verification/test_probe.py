@@ -93,6 +93,18 @@ def test_questions_end_as_they_do(tmp_path: Path) -> None:
     assert answer["outcomes"] == ["refused", "filtered", "open", "filtered"]
 
 
+def test_time_server_is_asked_for_the_time(tmp_path: Path) -> None:
+    """It answers nothing else."""
+    server = "import socket; s = socket.socket(type=socket.SOCK_DGRAM); s.bind(('', 123))\n"
+    server += (
+        "while True:\n asked, who = s.recvfrom(99)\n if len(asked) == 48 and asked[0] == 0x23: s.sendto(asked, who)"
+    )
+    shell = f'ip link set lo up; {sys.executable} -c "{server}" & server=$!; trap "kill $server" EXIT; '
+    shell += "until ss -lun | grep -q :123; do sleep 0.1; done"
+    answer = ask(shell, {"do": "query", "targets": [["127.0.0.1", 123]], "timeout": 1}, tmp_path)
+    assert answer["outcomes"] == ["open"]
+
+
 def test_connections_end_as_they_do(tmp_path: Path) -> None:
     """More targets than files may be open, most of them dropped."""
     dropped = [["127.0.0.1", port] for port in range(10000, 10300)]
