@@ -92,7 +92,7 @@ def lab(totals: Totals) -> None:
 def _pytest(suite: str, totals: Totals) -> None:
     report = LOG / f"{suite}.xml"
     report.unlink(missing_ok=True)
-    command = ["pytest", "-ra", f"--junit-xml={report}", str(ROOT / "tests" / suite)]
+    command = ["pytest", "-ra", "--durations=15", f"--junit-xml={report}", str(ROOT / "tests" / suite)]
     subprocess.run(command, check=False, cwd=ROOT)
     totals.add_junit(report)
 
