@@ -20,7 +20,6 @@ def hardened():
         "allowtcpforwarding no",
         "allowagentforwarding no",
         "x11forwarding no",
-        "maxauthtries 3",
         "loglevel VERBOSE",
     ],
 )
