@@ -432,8 +432,6 @@ def test_partner_alone_renews_unnoticed() -> None:
         renewal("order", "g1", "--party", "partner")
         rotate("trust")
         assert verify("next_") == {}
-        rotate("current", "adapter")  # back, and forth again
-        rotate("trust", "adapter")
         rotate("use", "partner")
         streams.switch(following())
         renewal("adopt", "g1")
@@ -488,11 +486,22 @@ def test_promotion_loses_and_doubles_nothing() -> None:
     assert databases() == before
 
 
-def test_nothing_is_lost_in_any_drill() -> None:
-    held = kit("drill", INVENTORY, "--rate", "3", "--json", "-")
+# One of each kind of harm; all eighteen take seven minutes.
+DRILLS = (
+    "adapter_node_killed",
+    "load_balancer_killed",
+    "database_restarted",
+    "partner_down",
+    "certificate_expired",
+    "two_operators",
+)
+
+
+def test_drills_lose_and_double_nothing() -> None:
+    held = kit("drill", INVENTORY, *DRILLS, "--rate", "3", "--json", "-")
     assert held.returncode == 0, held.stdout[-3000:] + held.stderr[-3000:]
     report = json.loads(held.stdout)
-    assert (report["failed"], report["passed"] + report["skipped"]) == (0, len(report["drills"]))
+    assert (report["failed"], report["passed"]) == (0, len(DRILLS))
     assert {(drill["lost"], drill["doubled"]) for drill in report["drills"]} == {(0, 0)}
 
 
