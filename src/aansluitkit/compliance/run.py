@@ -133,13 +133,13 @@ class Run:
         sent = self._send(services)
         unasked = partner.send([_answer(services[0])]) if scenario in CERTIFICATES else []
         self._wait_until_met(partner, scenario, len(sent))
+        if signed:
+            self._tampered(partner, sent)  # sent again once it behaves, they would be as they should
         early, arrived = self._ours.states(sent), self._ours.states(unasked)
         partner.play(None)
         ends = self._ends(self._ours, sent)
         answers = {} if signed else self._answers(sent)  # those that were signed wrongly are refused
         self._case(DISTURBED[scenario], sent, lambda: self._recovered(sent, early, ends, answers))
-        if signed:
-            self._tampered(partner, sent)
         if unasked:
             self._let_in_later(partner, scenario, unasked, arrived)
 

@@ -299,7 +299,8 @@ def _make_refused(connection: Connection, generation: Generation, folder: Path, 
         (EXPIRED, partner, now - VALIDITY),
     ):
         shutil.rmtree(folder / name, ignore_errors=True)
-        _write(folder / name, Hierarchy(generation, begins).leaf(subject, issuer), issuer, issuer.root)
+        _write_pair(folder / name, Hierarchy(generation, begins).leaf(subject, issuer), issuer)
+        shutil.copyfile(folder / PARTNER / "trust.pem", folder / name / "trust.pem")  # who shows them knows our side
     for host in connection.hosts_of(Component.PARTNER):
         for name, source in (("expired", EXPIRED), ("wrong", WRONG_OIN)):
             both = [(folder / source / f"{part}.pem").read_bytes() for part in ("key", "certificate")]
