@@ -19,7 +19,7 @@ from aansluitkit.project import ROOT, STATE, use_own_tools
 
 LOG = STATE / "log"
 LONGEST_SECONDS = 1200  # of one tool; what hangs fails
-AT_ONCE = 2  # scenarios; each starts many short processes
+AT_ONCE = 2  # scenarios, each of which starts many short processes, or files of unit tests
 LINTERS = (
     "ruff check .",
     "ruff format --check .",
@@ -66,8 +66,8 @@ def lint(totals: Totals) -> None:
 
 
 def unit(totals: Totals) -> None:
-    """Run the unit tests."""
-    _pytest("unit", totals)
+    """Run the unit tests, those of one file in one process."""
+    _pytest("unit", totals, f"--numprocesses={AT_ONCE}", "--dist=loadfile")
 
 
 def molecule(totals: Totals) -> None:
@@ -89,10 +89,10 @@ def lab(totals: Totals) -> None:
     _pytest("lab", totals)
 
 
-def _pytest(suite: str, totals: Totals) -> None:
+def _pytest(suite: str, totals: Totals, *options: str) -> None:
     report = LOG / f"{suite}.xml"
     report.unlink(missing_ok=True)
-    command = ["pytest", "-ra", "--durations=15", f"--junit-xml={report}", str(ROOT / "tests" / suite)]
+    command = ["pytest", "-ra", "--durations=15", f"--junit-xml={report}", *options, str(ROOT / "tests" / suite)]
     subprocess.run(command, check=False, cwd=ROOT)
     totals.add_junit(report)
 

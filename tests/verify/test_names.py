@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from aansluitkit.connection import Component, Connection, Host
-from aansluitkit.connection.names import Record, View, resolvers_of, zones_of
+from aansluitkit.connection.model import View
+from aansluitkit.connection.names import Record, resolvers_of, zones_of
 from aansluitkit.verification.names import mended, shown
 from aansluitkit.verification.site import Answer, Site, unproved
 

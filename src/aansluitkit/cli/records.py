@@ -12,7 +12,8 @@ def records(inventory: Inventory, json_file: JsonFile = None) -> None:
 
     Afterwards verify asks the name servers that the hosts ask, and says which record is missing or wrong there.
     """
-    from aansluitkit.connection.names import View, own_zones_of  # noqa: PLC0415
+    from aansluitkit.connection.model import View  # noqa: PLC0415
+    from aansluitkit.connection.names import own_zones_of  # noqa: PLC0415
     from aansluitkit.documents.records import render_records  # noqa: PLC0415
 
     connection = load_connection(inventory)

@@ -41,6 +41,7 @@ class Purpose(StrEnum):
     METRICS = "metrics"
     FIGURES = "figures"
     NAMES = "names"
+    UPDATES = "updates"
     MANAGEMENT = "management"
     REVOCATION = "revocation"
     PACKAGES = "packages"
@@ -61,6 +62,7 @@ REASONS = {
     Purpose.METRICS: "metrics for Prometheus",
     Purpose.FIGURES: "a person looks at Prometheus, or Grafana asks it",
     Purpose.NAMES: "resolves names",
+    Purpose.UPDATES: "enters the connection's records at name servers of others (RFC 2136)",
     Purpose.MANAGEMENT: "configuration by Ansible over SSH",
     Purpose.REVOCATION: "CRLs of both parties' certificates (BEV PKI004)",
     Purpose.PACKAGES: "packages and security updates of the distribution",
@@ -213,10 +215,14 @@ def _names(connection: Connection) -> Iterator[Flow]:
 
 def _names_of_others(connection: Connection) -> Iterator[Flow]:
     """To name servers that are not ours: by our own, or by every host where there are none of our own."""
+    for server in dict.fromkeys(place.server for place in connection.dns.updates.values()):
+        for manager in connection.hosts_of(Component.MANAGEMENT):
+            there = (NAME_SERVERS, server)
+            yield _flow_away(connection, manager, there, ("tcp", DNS_PORT), Purpose.UPDATES)
     by_all = connection.dns.way is DnsWay.LIST
     asking = connection.own_hosts if by_all else connection.hosts_of(Component.NAME_SERVER)
     protocols: tuple[Protocol, ...] = ("udp", "tcp")
-    for server in foreign_name_servers(connection):
+    for server in _asked_name_servers(connection):
         for host in asking:
             for protocol in protocols:
                 yield _flow_away(connection, host, (NAME_SERVERS, server), (protocol, DNS_PORT), Purpose.NAMES)
@@ -253,7 +259,12 @@ def _flow_away(
 
 
 def foreign_name_servers(connection: Connection) -> tuple[IPv4Address, ...]:
-    """The name servers of others that anybody here asks, each once."""
+    """The name servers of others that anybody here asks or updates, each once."""
+    updated = (place.server for place in connection.dns.updates.values())
+    return tuple(dict.fromkeys((*_asked_name_servers(connection), *updated)))
+
+
+def _asked_name_servers(connection: Connection) -> tuple[IPv4Address, ...]:
     diginetwerk = connection.diginetwerk.resolvers if connection.diginetwerk else ()
     asked = connection.dns.resolvers if connection.dns.way is DnsWay.LIST else connection.dns.forwarders + diginetwerk
     return tuple(dict.fromkeys(asked))

@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from aansluitkit.connection.loading import INVENTORY_FILE, PREFIX, SECRET_PREFIX, Inventory
-from aansluitkit.connection.model import Component, Connection
+from aansluitkit.connection.model import Component, Connection, View
 from aansluitkit.connection.yamlfile import Vaulted
 
 HOST_ADDRESSES = "connection_addresses"
 HOST_VARIABLES = frozenset({HOST_ADDRESSES})  # what a host says of itself; all else belongs to the connection
 TRANSFER_SECRET = "secret_dns_transfer"  # noqa: S105 - the name of the variable
+UPDATE_SECRET = "secret_dns_update_"  # noqa: S105 - and of those of updates, before the view
 BLANK = "TODO"
 NEAR = 0.65  # likeness from which a name is taken for a slip of the pen
 _LOOKUP = re.compile(r"\b(?:lookup|query|q)\s*\(\s*['\"]([A-Za-z0-9_.]+)")
@@ -133,6 +134,25 @@ def name_servers_share_a_secret(inventory: Inventory) -> Found:
         )
 
 
+def updates_have_a_secret(inventory: Inventory) -> Found:
+    """Name servers of others take updates that are signed alone (TSIG, RFC 8945)."""
+    known = {name for _, name, _ in inventory.raw(SECRET_PREFIX)}
+    views = {
+        view
+        for _, name, value in inventory.raw(PREFIX)
+        if name == f"{PREFIX}dns" and isinstance(value, dict) and isinstance(value.get("updates"), dict)
+        for view in value["updates"]
+    }
+    for view in sorted(views.intersection(View)):
+        if UPDATE_SECRET + view not in known and not inventory.encrypted_files():
+            yield (
+                UPDATE_SECRET + view,
+                f"is not set; connection_dns.updates.{view} has records entered by updates that are signed with it "
+                "(RFC 8945): put the key's secret there, in base64 as its operator gave it, encrypted (ansible-vault "
+                "encrypt_string)",
+            )
+
+
 def vaulted_connection_variables(inventory: Inventory) -> Found:
     """The model is read without password, so only ``secret_`` variables are encrypted."""
     for _, name, value in inventory.raw(PREFIX):
@@ -178,6 +198,7 @@ RULES = (
     host_variables_are_known,
     groups_are_components,
     name_servers_share_a_secret,
+    updates_have_a_secret,
     vaulted_connection_variables,
 )
 

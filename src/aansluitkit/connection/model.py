@@ -492,16 +492,38 @@ class DnsWay(StrEnum):
     LIST = "list"
 
 
+class View(StrEnum):
+    """Who asks for a name: a host of ours, or anybody else."""
+
+    INTERNAL = "internal"
+    EXTERNAL = "external"
+
+
+KeyName = Annotated[str, _text(r"[A-Za-z0-9_-]+([.][A-Za-z0-9_-]+)*", "the name of a key, without a dot at its end")]
+
+
+class DnsUpdates(Model):
+    """A primary name server of others that takes updates (RFC 2136), signed with ``key`` (TSIG, RFC 8945).
+
+    Its secret stands in ``secret_dns_update_internal`` or ``secret_dns_update_external``, after the view.
+    """
+
+    server: IPv4Address
+    key: KeyName
+    algorithm: Literal["hmac-sha256", "hmac-sha384", "hmac-sha512"] = "hmac-sha256"
+
+
 class Dns(Model):
     """Who is asked for names.
 
     ``forwarders`` are asked by our own name servers for names of others. With way ``list`` there are none of our own,
-    and all hosts ask ``resolvers``.
+    and all hosts ask ``resolvers``; the records of a view in ``updates`` are entered there, the others by people.
     """
 
     way: DnsWay = DnsWay.ROLE
     forwarders: tuple[IPv4Address, ...] = ()
     resolvers: tuple[IPv4Address, ...] = ()
+    updates: dict[View, DnsUpdates] = {}
 
 
 class PackageSource(Model):

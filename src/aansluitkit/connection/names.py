@@ -7,18 +7,10 @@ a name is the host's own address; outside, where nobody needs to know our hosts,
 from __future__ import annotations
 
 from collections.abc import Iterator
-from enum import StrEnum
 from ipaddress import IPv4Address
 from typing import Literal
 
-from aansluitkit.connection.model import EXTERNAL, Component, Connection, DnsWay, Host, Model
-
-
-class View(StrEnum):
-    """Who asks: a host of ours, or anybody else."""
-
-    INTERNAL = "internal"
-    EXTERNAL = "external"
+from aansluitkit.connection.model import EXTERNAL, Component, Connection, DnsWay, Host, Model, View
 
 
 class Record(Model):

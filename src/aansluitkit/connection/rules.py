@@ -287,7 +287,7 @@ def name_servers_fit_the_way(connection: Connection) -> Iterator[Finding]:
         )
     if dns.way is DnsWay.LIST and not dns.resolvers:
         yield "dns.resolvers", "is not set; with way 'list' the hosts ask name servers of others: write their addresses"
-    for field, way in (("resolvers", DnsWay.LIST), ("forwarders", DnsWay.ROLE)):
+    for field, way in (("resolvers", DnsWay.LIST), ("updates", DnsWay.LIST), ("forwarders", DnsWay.ROLE)):
         if getattr(dns, field) and dns.way is not way:
             yield f"dns.{field}", f"belongs to way '{way}', and connection_dns.way is '{dns.way}': take out either"
 

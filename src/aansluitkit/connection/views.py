@@ -10,8 +10,8 @@ from typing import Any
 from aansluitkit.certificates.facts import fingerprint, read_leaf
 from aansluitkit.connection.firewalls import carried_addresses, firewall_of, guarded_hosts
 from aansluitkit.connection.flows import Purpose, flows_of, metrics_of
-from aansluitkit.connection.model import EXTERNAL, HTTPS_PORT, PARTIES, USES, Component, Connection, Host
-from aansluitkit.connection.names import DnsZone, View, resolvers_of, zones_of
+from aansluitkit.connection.model import EXTERNAL, HTTPS_PORT, PARTIES, USES, Component, Connection, Host, View
+from aansluitkit.connection.names import DnsZone, own_zones_of, resolvers_of, zones_of
 
 CERTIFICATES = "/etc/aansluitkit/certificates"
 PASSWORD_FILE = "/etc/aansluitkit/rest-password"  # noqa: S105 - a path
@@ -43,6 +43,7 @@ def _view(connection: Connection, host: Host) -> dict[str, Any]:
         Component.ADAPTER: ("adapter", _adapter),
         Component.PARTNER: ("adapter", _partner),
         Component.MONITORING: ("monitoring", _monitoring),
+        Component.MANAGEMENT: ("dns_updates", _dns_updates),
     }
     parts = {
         makers[component][0]: makers[component][1](connection, host)
@@ -78,6 +79,18 @@ def _dns(connection: Connection, host: Host) -> dict[str, Any]:
         "primary": "" if host is primary else str(primary.address),
         "secondaries": [str(server.address) for server in servers[1:]] if host is primary else [],
     }
+
+
+def _dns_updates(connection: Connection, _: Host) -> list[dict[str, Any]]:
+    """What the manager's host enters at name servers of others."""
+    return [
+        {
+            "view": view.value,
+            **place.model_dump(mode="json"),
+            "records": [record.model_dump() for zone in own_zones_of(connection, view) for record in zone.records],
+        }
+        for view, place in connection.dns.updates.items()
+    ]
 
 
 def _zone(connection: Connection, zone: DnsZone) -> dict[str, Any]:

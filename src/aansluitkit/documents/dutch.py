@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from aansluitkit.connection import Component, Environment
 from aansluitkit.connection.flows import Direction, FlowGroup, Purpose
-from aansluitkit.connection.model import Network
-from aansluitkit.connection.names import View
+from aansluitkit.connection.model import Network, View
 
 COMPONENTS = {
     Component.FIREWALL: "Firewall",
@@ -51,6 +50,7 @@ _PURPOSES = {
     Purpose.METRICS: "meetwaarden voor Prometheus",
     Purpose.FIGURES: "meetwaarden en meldingen bekijken",
     Purpose.NAMES: "namen opzoeken (DNS)",
+    Purpose.UPDATES: "namen invoeren (DNS-updates)",
     Purpose.MANAGEMENT: "beheer over SSH",
     Purpose.PACKAGES: "pakketten en beveiligingsupdates van de distributie ophalen",
     Purpose.TIME: "de tijd opvragen (NTP)",

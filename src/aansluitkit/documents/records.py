@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from aansluitkit.connection import Connection
-from aansluitkit.connection.names import View, own_zones_of
+from aansluitkit.connection.model import View
+from aansluitkit.connection.names import own_zones_of
 from aansluitkit.documents.dutch import ENVIRONMENTS, VIEWS
 from aansluitkit.documents.rendering import render_text
 

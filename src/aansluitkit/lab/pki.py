@@ -300,7 +300,7 @@ def _make_refused(connection: Connection, generation: Generation, folder: Path, 
     ):
         shutil.rmtree(folder / name, ignore_errors=True)
         _write_pair(folder / name, Hierarchy(generation, begins).leaf(subject, issuer), issuer)
-        shutil.copyfile(folder / PARTNER / "trust.pem", folder / name / "trust.pem")  # who shows them knows our side
+        _store(folder / name / "trust.pem", (folder / PARTNER / "trust.pem").read_bytes())  # who shows them knows us
     for host in connection.hosts_of(Component.PARTNER):
         for name, source in (("expired", EXPIRED), ("wrong", WRONG_OIN)):
             both = [(folder / source / f"{part}.pem").read_bytes() for part in ("key", "certificate")]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, ip_address
 
 from aansluitkit.connection import Component, Connection
-from aansluitkit.connection.flows import NAME_SERVERS, flows_of
-from aansluitkit.connection.model import Diginetwerk, Dns, DnsWay
-from aansluitkit.connection.names import View, own_zones_of, zones_of
+from aansluitkit.connection.flows import NAME_SERVERS, Purpose, flows_of, foreign_name_servers
+from aansluitkit.connection.model import Diginetwerk, Dns, DnsUpdates, DnsWay, View
+from aansluitkit.connection.names import own_zones_of, zones_of
 from aansluitkit.connection.views import views
 from aansluitkit.documents.records import render_records
 
@@ -86,3 +86,20 @@ def test_partner_is_sought_on_diginetwerk_alone(lab_connection: Connection) -> N
     ]
     assert seen["db"]["firewall"]["routes"] == []
     assert {flow.source for flow in flows_of(found) if flow.destination == NAME_SERVERS} == {"ns"}
+
+
+def test_records_are_entered_at_name_servers_of_others(any_connection: Connection) -> None:
+    """By the manager's host alone, and of the views that are asked for alone."""
+    server = IPv4Address("203.0.113.253")
+    hosts = {name: host for name, host in any_connection.hosts.items() if Component.NAME_SERVER not in host.components}
+    updates = {View.EXTERNAL: DnsUpdates(server=server, key="aansluitkit.voorbeeldstad.test")}
+    dns = Dns(way=DnsWay.LIST, resolvers=(IPv4Address("203.0.113.254"),), updates=updates)
+    found = any_connection.model_copy(update={"dns": dns, "hosts": hosts})
+    [told] = [view["dns_updates"] for view in views(found).values() if "dns_updates" in view]
+    [external] = told
+    assert external["view"] == "external"
+    assert {"name": found.host_name, "type": "A", "value": str(found.inbound_address)} in external["records"]
+    [flow] = [flow for flow in flows_of(found) if flow.purpose is Purpose.UPDATES]
+    assert Component.MANAGEMENT in found.hosts[flow.source].components
+    assert (flow.destination_networks, flow.protocol, flow.port) == ((IPv4Network(server),), "tcp", 53)
+    assert server in foreign_name_servers(found)
