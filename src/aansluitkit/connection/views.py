@@ -17,6 +17,8 @@ CERTIFICATES = "/etc/aansluitkit/certificates"
 PASSWORD_FILE = "/etc/aansluitkit/rest-password"  # noqa: S105 - a path
 CRLS = "/var/lib/aansluitkit-crl/crls.pem"
 HIGHEST_PRIORITY = 200  # in VRRP; 255 is of who owns the address (RFC 5798 section 5.2.4)
+# Of the hosts that are guarded, those that playbooks give certificates.
+HAVE_CERTIFICATES = {Component.ADAPTER, Component.DATABASE, Component.APPLICATION}
 DATABASE = "ebms_adapter"  # name of the database, and of the role that the adapters work with
 DATABASE_OWNER = f"{DATABASE}_owner"
 DATABASE_CONNECTIONS = 16  # of one node at most
@@ -235,6 +237,7 @@ def _exporters(connection: Connection, host: Host) -> dict[str, Any]:
         "port": connection.ports.host_metrics,
         "database": DATABASE,
         "database_port": connection.ports.database_metrics if Component.DATABASE in host.components else 0,
+        "certificates": CERTIFICATES if {*host.components} & HAVE_CERTIFICATES else "",
         "crl_file": _crl_file(connection) if Component.ADAPTER in host.components else "",
         "adapter": _asked_adapter(connection, host) if Component.ADAPTER in host.components else {},
     }
