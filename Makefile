@@ -1,6 +1,6 @@
 # Each target calls the tool itself; everything lands in .venv, .lab and ~/.cache/aansluitkit.
 VENV := .venv/bin
-ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo --preserve-env=ADAPTER,EBMS_ADMIN_JAR)
+ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo --preserve-env=ADAPTER,EBMS_ADMIN_JAR,BUNDLE)
 export PATH := $(CURDIR)/$(VENV):$(PATH)
 
 .PHONY: lab lab-down test lint unit fuzz bench docs bootstrap clean

@@ -38,6 +38,7 @@ COMMANDS = (
     "status",
     "compliance",
     "drill",
+    "bundle",
     "lab up",
     "lab down",
 )

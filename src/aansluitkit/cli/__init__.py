@@ -39,6 +39,9 @@ from aansluitkit.cli import compliance
 from aansluitkit.cli import drill
 
 # isort: split
+from aansluitkit.cli import bundle
+
+# isort: split
 from aansluitkit.cli import lab
 from aansluitkit.cli.app import app
 from aansluitkit.errors import InventoryError, KitError
@@ -46,6 +49,7 @@ from aansluitkit.project import use_own_tools
 
 __all__ = [
     "app",
+    "bundle",
     "certificates",
     "compliance",
     "cpa",

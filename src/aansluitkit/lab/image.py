@@ -103,15 +103,26 @@ def build(say: Callable[[str], None]) -> str:
     if has_image(image):
         say(f"host image {image} is there")
         return image
-    archive = cache() / "image" / f"{image.rpartition(':')[2]}.tar"
-    archive.parent.mkdir(parents=True, exist_ok=True)
-    if not archive.is_file():
-        say(f"making host image {image} from {len(packages())} packages of Debian {SUITE} (a minute or two)")
-        _bootstrap(archive)
+    made = archive(say)
     say("importing host image")
-    podman("import", "--change", "CMD=/sbin/init", "--change", "STOPSIGNAL=SIGRTMIN+3", archive, image)
-    archive.unlink()
+    podman("import", "--change", "CMD=/sbin/init", "--change", "STOPSIGNAL=SIGRTMIN+3", made, image)
+    made.unlink()
     return image
+
+
+def archive(say: Callable[[str], None]) -> Path:
+    """Make what the image is imported from where it is absent, and return where it lies.
+
+    Raises:
+        KitError: when the packages can't be had.
+    """
+    image = name()
+    made = cache() / "image" / f"{image.rpartition(':')[2]}.tar"
+    made.parent.mkdir(parents=True, exist_ok=True)
+    if not made.is_file():
+        say(f"making host image {image} from {len(packages())} packages of Debian {SUITE} (a minute or two)")
+        _bootstrap(made)
+    return made
 
 
 def _bootstrap(archive: Path) -> None:
@@ -126,7 +137,7 @@ def _bootstrap(archive: Path) -> None:
             *hooks,
             SUITE,
             making,
-            *_sources(),
+            *map(str, sources(SUITE)),
         )
     except KitError:
         making.unlink(missing_ok=True)
@@ -134,9 +145,9 @@ def _bootstrap(archive: Path) -> None:
     making.rename(archive)
 
 
-def _sources() -> list[str]:
-    """The machine's own package sources, where they are of the image's release; else mmdebstrap's."""
-    if platform.freedesktop_os_release().get("VERSION_CODENAME") != SUITE:
+def sources(suite: str) -> list[Path]:
+    """The machine's own package sources, where they are of ``suite``; else none."""
+    if platform.freedesktop_os_release().get("VERSION_CODENAME") != suite:
         return []
     files = (Path("/etc/apt/sources.list"), Path("/etc/apt/sources.list.d/debian.sources"))
-    return [str(path) for path in files if path.is_file() and path.read_text().strip()]
+    return [path for path in files if path.is_file() and path.read_text().strip()]
