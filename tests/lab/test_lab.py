@@ -338,6 +338,8 @@ def test_drift_is_planned_and_mended() -> None:
     mended = kit("up", INVENTORY)
     assert mended.returncode == 0, mended.stdout + mended.stderr
     assert "dport 7 " not in on("fw", "nft list ruleset")
+    configured = kit("deploy", INVENTORY, "--limit", "lb-2:app")  # which were made anew
+    assert configured.returncode == 0, configured.stdout[-3000:] + configured.stderr
     assert verify("") == {}
 
 
