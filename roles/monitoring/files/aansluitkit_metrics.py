@@ -126,15 +126,23 @@ def ping(settings: dict[str, Any], _problems: list[str]) -> Iterator[Sample]:
     """Whether the partner answers a Ping, asked of the adapter."""
     place = settings["adapter"]
     own, other = (quote(party, safe="") for party in place["parties"])
+    adapter = Adapter(place)
     began = time.monotonic()
     try:
-        Adapter(place).ask("POST", f"/ebms/ping/{quote(place['cpa'], safe='')}/from/{own}/to/{other}")
+        cpa = _agreement(adapter, place["cpa"])
+        adapter.ask("POST", f"/ebms/ping/{quote(cpa, safe='')}/from/{own}/to/{other}")
         success = 1
-    except OSError as error:
+    except (OSError, ValueError) as error:
         print(f"aansluitkit-metrics: no Pong came: {error}", file=sys.stderr)
         success = 0
     yield "aansluitkit_ping_success", {}, success
     yield "aansluitkit_ping_duration_seconds", {}, round(time.monotonic() - began, 3)
+
+
+def _agreement(adapter: Adapter, declared: str) -> str:
+    """The CPA ``declared``, or the one that took over from it since this host was configured."""
+    known: list[str] = json.loads(adapter.ask("GET", "/cpas"))
+    return declared if declared in known or not known else known[-1]
 
 
 def written(samples: list[Sample]) -> str:
