@@ -12,7 +12,6 @@ from aansluitkit.errors import KitError
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "server": {"type": "str", "required": True},
-    "port": {"type": "int", "default": 53},
     "key": {"type": "str", "required": True},
     "algorithm": {"type": "str", "required": True},
     "secret": {"type": "str", "required": True, "no_log": True},
@@ -32,7 +31,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         """Runs on the controller alone."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         _, given = self.validate_argument_spec(OPTIONS)
-        place = Place(given["server"], given["key"], given["algorithm"], given["secret"], given["port"])
+        place = Place(given["server"], given["key"], given["algorithm"], given["secret"])
         try:
             server = NameServer(place)
             differences = server.differences(Record.model_validate(record) for record in given["records"])

@@ -35,6 +35,7 @@ from aansluitkit.wheelhouse import LOCK, wheelhouse
 SUMS = "SHA256SUMS"
 MANIFEST = "manifest.json"
 _LEFT_OUT = {".git", ".venv", ".lab", ".cache", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"}
+_INDEX = "Packages"
 _MIRROR = "http://deb.debian.org"
 _ADAPTER = "ebms_adapter_"
 
@@ -159,8 +160,8 @@ def make_repository(suite: str, packages: Sequence[str], archive: Path) -> None:
         _index(apt / "archives")
         making = Path(place) / archive.name
         with tarfile.open(making, "w") as file:
-            for path in sorted((apt / "archives").iterdir()):
-                file.add(path, arcname=path.name)
+            for path in sorted((apt / "archives").iterdir(), key=lambda path: (path.name == _INDEX, path.name)):
+                file.add(path, arcname=path.name)  # the index last: what is unpacked with it is whole
         making.rename(archive)
 
 
@@ -171,7 +172,7 @@ def _index(folder: Path) -> None:
         )
     except (OSError, subprocess.CalledProcessError) as error:
         raise KitError(f"apt-ftparchive can't make an index of packages ({error}): run ./bootstrap") from error
-    (folder / "Packages").write_text(done.stdout, encoding="utf-8")
+    (folder / _INDEX).write_text(done.stdout, encoding="utf-8")
 
 
 def _write_sources(suite: str, folder: Path) -> None:
@@ -196,9 +197,7 @@ def _write_manifest(making: Path, jars: Sequence[Path], suites: Sequence[str]) -
         "engine": pinned(),
         "debian": list(suites),
         "jars": [jar.stem for jar in jars],
-        "parts": {
-            str(path.relative_to(making)): _size(path) for path in sorted(making.iterdir()) if path.name != MANIFEST
-        },
+        "parts": {path.name: _size(path) for path in sorted(making.iterdir())},
     }
     (making / MANIFEST).write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
 

@@ -21,6 +21,7 @@ import dns.rrset
 import dns.tsig
 import dns.update
 
+from aansluitkit.connection.flows import DNS_PORT
 from aansluitkit.connection.names import Record
 from aansluitkit.errors import KitError
 
@@ -40,7 +41,6 @@ class Place:
     key: str
     algorithm: str
     secret: str
-    port: int = 53
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ class NameServer:
         place = self._place
         message.use_tsig(self._key)  # questions as well: by the key it may tell its views apart
         try:
-            return dns.query.tcp(message, place.server, SECONDS, place.port)
+            return dns.query.tcp(message, place.server, SECONDS, DNS_PORT)
         except dns.tsig.PeerBadKey:
             why = f"does not know key {place.key} with {place.algorithm}: write both as its operator made them"
         except (dns.tsig.PeerBadSignature, dns.tsig.BadSignature):
@@ -163,9 +163,9 @@ class NameServer:
         except (dns.tsig.PeerBadTime, dns.tsig.BadTime):
             why = "has another time than this machine, by more than five minutes: see the clocks of both"
         except dns.exception.Timeout:
-            why = f"does not answer within {SECONDS} s on TCP port {place.port}: see that a firewall lets it through"
+            why = f"does not answer within {SECONDS} s on TCP port {DNS_PORT}: see that a firewall lets it through"
         except OSError as error:
-            why = f"can't be reached on TCP port {place.port} ({error.strerror or error}): see its address"
+            why = f"can't be reached on TCP port {DNS_PORT} ({error.strerror or error}): see its address"
         except (dns.exception.DNSException, EOFError) as error:
             why = f"breaks off or gives no valid answer ({type(error).__name__}): ask its operator"
         raise KitError(f"name server {place.server} {why}")

@@ -125,8 +125,7 @@ def _name_is_protected(inventory: Inventory, name: str, within: tuple[str, ...])
 def name_servers_share_a_secret(inventory: Inventory) -> Found:
     """A secondary takes its zones from the primary with transfers that are signed (TSIG, RFC 8945)."""
     servers = [host for host, groups in inventory.groups.items() if Component.NAME_SERVER in groups]
-    known = {name for _, name, _ in inventory.raw(SECRET_PREFIX)}
-    if len(servers) > 1 and TRANSFER_SECRET not in known and not inventory.encrypted_files():
+    if len(servers) > 1 and _is_missing(inventory, TRANSFER_SECRET):
         yield (
             TRANSFER_SECRET,
             f"is not set; name servers {' and '.join(servers)} sign what they exchange with it (RFC 8945): put a "
@@ -134,9 +133,14 @@ def name_servers_share_a_secret(inventory: Inventory) -> Found:
         )
 
 
+def _is_missing(inventory: Inventory, secret: str) -> bool:
+    """Whether ``secret`` stands nowhere, as far as that can be seen: a file that is encrypted whole may have it."""
+    known = {name for _, name, _ in inventory.raw(SECRET_PREFIX)}
+    return secret not in known and not inventory.encrypted_files()
+
+
 def updates_have_a_secret(inventory: Inventory) -> Found:
     """Name servers of others take updates that are signed alone (TSIG, RFC 8945)."""
-    known = {name for _, name, _ in inventory.raw(SECRET_PREFIX)}
     views = {
         view
         for _, name, value in inventory.raw(PREFIX)
@@ -144,7 +148,7 @@ def updates_have_a_secret(inventory: Inventory) -> Found:
         for view in value["updates"]
     }
     for view in sorted(views.intersection(View)):
-        if UPDATE_SECRET + view not in known and not inventory.encrypted_files():
+        if _is_missing(inventory, UPDATE_SECRET + view):
             yield (
                 UPDATE_SECRET + view,
                 f"is not set; connection_dns.updates.{view} has records entered by updates that are signed with it "
