@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from xml.etree import ElementTree
 
-from aansluitkit.lab.ansible import FOLDERS
+from aansluitkit.lab.ansible import PLAIN
 from aansluitkit.project import ROOT, STATE, use_own_tools
 
 LOG = STATE / "log"
@@ -154,7 +154,7 @@ STAGES: dict[str, Callable[[Totals], None]] = {"lint": lint, "unit": unit, "mole
 def main() -> None:
     """Run the stages that are named, or all."""
     use_own_tools()
-    os.environ.update(FOLDERS, ANSIBLE_HOME=str(STATE / "ansible"))
+    os.environ.update(PLAIN, ANSIBLE_HOME=str(STATE / "ansible"))
     LOG.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     totals = Totals()

@@ -7,15 +7,15 @@ from importlib.metadata import distribution
 from aansluitkit.connection import Connection, Environment
 from aansluitkit.lab.podman import VOLATILE
 
-# Ansible would keep these below the home folder.
-FOLDERS = {
+# With the strategy of Ansible itself, which would keep these folders below the home folder.
+PLAIN = {
     "ANSIBLE_SSH_CONTROL_PATH_DIR": str(VOLATILE / "ssh"),
     "ANSIBLE_REMOTE_TMP": str(VOLATILE / "tmp"),
     "ANSIBLE_NOCOLOR": "1",
 }
 # All hosts of a lab share the processors of one machine, and Ansible's own way starts Python anew for each task.
 ENVIRONMENT = {
-    **FOLDERS,
+    **PLAIN,
     "ANSIBLE_STRATEGY": "mitogen_linear",
     "ANSIBLE_STRATEGY_PLUGINS": str(distribution("mitogen").locate_file("ansible_mitogen/plugins/strategy")),
 }
