@@ -15,7 +15,7 @@ from rich.table import Table
 
 from aansluitkit.connection import Component, load_connection, refuse_load
 from aansluitkit.errors import KitError
-from aansluitkit.lab.ansible import ENVIRONMENT
+from aansluitkit.lab.ansible import in_lab
 from aansluitkit.playbook import play
 from aansluitkit.project import ROOT, STATE, use_own_tools
 from aansluitkit.verification.site import Site
@@ -53,7 +53,7 @@ def timed(playbook: str, *options: str) -> float:
     """Seconds that ``playbook`` takes."""
     began = time.monotonic()
     log = STATE / "log/bench.log"
-    play(ROOT / "playbooks" / playbook, INVENTORY, log, lambda _: None, options=options, environment=ENVIRONMENT)
+    play(ROOT / "playbooks" / playbook, INVENTORY, log, lambda _: None, options=options, environment=in_lab())
     return time.monotonic() - began
 
 

@@ -16,7 +16,7 @@ from aansluitkit.documents.cpa import cpa_document
 from aansluitkit.ebms.scenarios import Scenario
 from aansluitkit.errors import KitError
 from aansluitkit.lab import container, network
-from aansluitkit.lab.ansible import ENVIRONMENT
+from aansluitkit.lab.ansible import in_lab
 from aansluitkit.lab.network import namespace_of
 from aansluitkit.playbook import play
 from aansluitkit.project import ROOT, STATE
@@ -85,7 +85,7 @@ class Ground:
             KitError: when it fails.
         """
         book, log = PLAYBOOKS / f"{name}.yml", self._log(name)
-        play(book, self.inventory, log, lambda line: None, options=options, environment=ENVIRONMENT)
+        play(book, self.inventory, log, lambda line: None, options=options, environment=in_lab())
 
     def refusal(self, *options: str) -> str:
         """Why the site's playbook fails; nothing when it does not."""
@@ -100,7 +100,7 @@ class Ground:
         """The site's playbook as it runs; what is left of it when the block ends is killed."""
         book, inventory = PLAYBOOKS / "site.yml", self.inventory.resolve()
         command = ["ansible-playbook", "--inventory", str(inventory), *options, str(book)]
-        environment = {**os.environ, **ENVIRONMENT}
+        environment = {**os.environ, **in_lab()}
         log = self._log("playing")
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("wb") as file:

@@ -13,14 +13,17 @@ PLAIN = {
     "ANSIBLE_REMOTE_TMP": str(VOLATILE / "tmp"),
     "ANSIBLE_NOCOLOR": "1",
 }
-# All hosts of a lab share the processors of one machine, and Ansible's own way starts Python anew for each task.
-ENVIRONMENT = {
-    **PLAIN,
-    "ANSIBLE_STRATEGY": "mitogen_linear",
-    "ANSIBLE_STRATEGY_PLUGINS": str(distribution("mitogen").locate_file("ansible_mitogen/plugins/strategy")),
-}
+
+
+def in_lab() -> dict[str, str]:
+    """The environment variables with which Ansible keeps one Python on each host for a whole playbook.
+
+    All hosts of a lab share the processors of one machine, and Ansible's own way starts Python anew for each task.
+    """
+    strategies = distribution("mitogen").locate_file("ansible_mitogen/plugins/strategy")
+    return {**PLAIN, "ANSIBLE_STRATEGY": "mitogen_linear", "ANSIBLE_STRATEGY_PLUGINS": str(strategies)}
 
 
 def settings_for(connection: Connection) -> dict[str, str]:
     """The environment variables with which Ansible runs for ``connection``: outside the lab the user's own."""
-    return ENVIRONMENT if connection.environment is Environment.LAB else {}
+    return in_lab() if connection.environment is Environment.LAB else {}

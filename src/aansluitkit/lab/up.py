@@ -18,7 +18,7 @@ from aansluitkit.connection.places import Places
 from aansluitkit.errors import InventoryError
 from aansluitkit.lab import image, landscape
 from aansluitkit.lab.adapter import check_adapter
-from aansluitkit.lab.ansible import ENVIRONMENT
+from aansluitkit.lab.ansible import in_lab
 from aansluitkit.lab.lock import alone, claim, claimed
 from aansluitkit.lab.pki import make_pki
 from aansluitkit.lab.renewal import VARIABLES
@@ -58,7 +58,7 @@ def lab_up(inventory: Path, console: Console) -> Report:
         with steps.step("configuration"):
             steps.say(f"the organisation's adapter is {adapter}")
             log = STATE / "log/site.log"
-            changed = play(ROOT / "playbooks/site.yml", inventory, log, steps.say, environment=ENVIRONMENT)
+            changed = play(ROOT / "playbooks/site.yml", inventory, log, steps.say, environment=in_lab())
             steps.say(f"{changed} tasks changed something")
         with steps.step("verification"):
             report = verify(inventory, lambda check: show(console, check))
