@@ -67,6 +67,21 @@ def test_bundle_for_another_python_is_refused(tmp_path: Path) -> None:
     assert f"the bundle has no {tag()}, which this machine's Python needs" in done.stderr
 
 
+def test_bundle_of_another_debian_is_refused_where_packages_are_missing(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    nothing = tmp_path / "bin/dpkg-query"
+    nothing.write_text("#!/bin/sh\nexit 1\n")
+    nothing.chmod(0o755)
+    path = f"{nothing.parent}:{os.environ['PATH']}"
+    release = "ID=debian\nVERSION_CODENAME=forky\n"
+    done = run(
+        tmp_path, release, ENOUGH, BUNDLE=str(bundle(tmp_path)), PATH=path, XDG_CACHE_HOME=str(tmp_path / "cache")
+    )
+    assert done.returncode == 2
+    assert "no packages of this release (forky): make it with --debian forky" in done.stderr
+    assert not (tmp_path / "cache").exists()
+
+
 def test_bundle_that_was_changed_is_refused(tmp_path: Path) -> None:
     for name in ("requirements.lock", "pyproject.toml"):
         (tmp_path / name).touch()

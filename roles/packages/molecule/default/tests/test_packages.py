@@ -8,6 +8,10 @@ def test_package_came_from_the_archive(host):
     assert "http" not in told
 
 
+def test_older_package_was_upgraded(host):
+    assert "~older" not in host.package("chrony").version
+
+
 def test_one_bundle_is_left(host):
     [folder] = host.check_output("ls /var/lib/aansluitkit-packages").split()
     assert folder != "former"
