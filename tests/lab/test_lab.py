@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -33,11 +33,18 @@ from aansluitkit.verification.site import Site
 
 INVENTORY = "inventories/lab"
 CERTIFICATES = "/etc/aansluitkit/certificates"
+OFFLOAD = ROOT / INVENTORY / "group_vars/all/tls.yml"  # what has the load balancers end TLS, for some of the tests
 HOME = {".cache"}  # what the user's home folder holds beside the caches, before the lab
 
 
 def kit(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["aansluitkit", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def run(words: list[str], environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a command of Ansible's, in the lab's own way unless ``environment`` says another."""
+    environment = {**os.environ, **(environment or in_lab())}
+    return subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
 def on(host: str, command: str) -> str:
@@ -52,12 +59,14 @@ def on(host: str, command: str) -> str:
 def lab() -> Iterator[str]:
     """From nothing to a lab; what is said on the way."""
     kit("lab", "down")
+    OFFLOAD.unlink(missing_ok=True)
     HOME.update(path.name for path in Path.home().iterdir())
     made = kit("lab", "up", INVENTORY)
     print(made.stdout)
     assert made.returncode == 0, made.stdout[-3000:] + made.stderr
     yield made.stdout
     kit("lab", "down")
+    OFFLOAD.unlink(missing_ok=True)
 
 
 def test_lab_is_proved(lab: str) -> None:
@@ -156,7 +165,7 @@ def test_cut_part_is_named(host: str, cut: str, path: str, check: str, words: tu
 def mend(message: str) -> None:
     """Do what the check advises."""
     advice = message[message.index("ansible-playbook") :].partition(";")[0].partition(", or")[0]
-    mended = subprocess.run(advice.split(), cwd=ROOT, capture_output=True, text=True, check=False)
+    mended = run(advice.split())
     assert mended.returncode == 0, mended.stdout[-3000:]
 
 
@@ -348,14 +357,7 @@ def test_drift_is_planned_and_mended() -> None:
 
 def rotate(stage: str, limit: str = "all", environment: Mapping[str, str] | None = None) -> None:
     words = ["ansible-playbook", "--inventory", INVENTORY, "playbooks/rotate.yml", "--limit", limit]
-    done = subprocess.run(
-        [*words, "--extra-vars", f"certificates_stage={stage}"],
-        cwd=ROOT,
-        env={**os.environ, **(environment or in_lab())},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run([*words, "--extra-vars", f"certificates_stage={stage}"], environment)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
 
 
@@ -373,11 +375,20 @@ def cpas(host: str) -> list[str]:
     return list(json.loads(answer[answer.index("[") :]))
 
 
+ENDPOINT = "endpoint"  # as the partner sees it
+
+
 def shown(host: str) -> str:
     """Serial number and signature algorithm of the certificate that new connections to ``host`` get to see."""
-    place = {"mijnoverheid": "203.0.113.100:443", "adapter-1": "198.51.100.11:8443", "adapter-2": "198.51.100.12:8443"}
-    command = f"openssl s_client -connect {place[host]} </dev/null 2>/dev/null"
-    return on(host, f"{command} | openssl x509 -noout -serial -text | grep -E 'serial=|Signature Algorithm'")
+    places = {
+        "mijnoverheid": "203.0.113.100:443",
+        "adapter-1": "198.51.100.11:8443",
+        "adapter-2": "198.51.100.12:8443",
+        ENDPOINT: f"{load_connection(ROOT / INVENTORY).inbound_address}:443",
+    }
+    command = f"openssl s_client -connect {places[host]} </dev/null 2>/dev/null"
+    asker = "mijnoverheid" if host == ENDPOINT else host
+    return on(asker, f"{command} | openssl x509 -noout -serial -text | grep -E 'serial=|Signature Algorithm'")
 
 
 def test_unknown_next_certificate_is_named() -> None:
@@ -393,36 +404,14 @@ def test_unknown_next_certificate_is_named() -> None:
     assert verify("next_") == {}
 
 
-RATES = {
-    "g1": 20,
-    "g4": 5,
-}  # messages per second each way: once as many as are asked for, and then what takes less time
+def renewed(generation: str, rate: int, hosts: Sequence[str], work: Callable[[Streams], None]) -> None:
+    """Renew both parties' certificates by ``work``, with ``rate`` messages per second each way, and pings.
 
-
-@pytest.mark.parametrize("generation", RATES)
-def test_rotation_goes_unnoticed(generation: str) -> None:
-    """To the other generation of PKIoverheid and back, both with messages and pings in both directions."""
-    before = {host: shown(host) for host in ("adapter-1", "adapter-2", "mijnoverheid")}
+    ``hosts`` show other ones afterwards than before.
+    """
+    before = {host: shown(host) for host in hosts}
     former = load_connection(ROOT / INVENTORY).cpa.id
-
-    def work(streams: Streams) -> None:
-        renewal("order", generation)
-        if generation == "g1":
-            rotate("current")  # it is declared, and not begun
-            assert cpas("adapter-1") == cpas("mijnoverheid") == [former]
-        rotate("trust")
-        assert cpas("adapter-1") == cpas("mijnoverheid") == [former, following()]
-        assert verify("next_") == {}
-        rotate("use", "adapter", PLAIN)  # the stage that restarts the adapters, as a user types it
-        if generation == "g1":
-            rotate("trust", "adapter")  # back, and forth again
-            rotate("use", "adapter")
-        streams.switch(following())
-        rotate("use", "partner")
-        renewal("adopt", generation)
-        rotate("current")
-
-    with under_load(load_connection(ROOT / INVENTORY), RATES[generation], pings=True) as streams:
+    with under_load(load_connection(ROOT / INVENTORY), rate, pings=True) as streams:
         work(streams)
     print(streams.balances)
     assert all(balance.unnoticed and balance.pings for balance in streams.balances.values()), streams.balances
@@ -431,6 +420,77 @@ def test_rotation_goes_unnoticed(generation: str) -> None:
         assert ("rsassaPss" in shown(host)) is (generation == "g4")
     assert cpas("adapter-1") == cpas("mijnoverheid") == [load_connection(ROOT / INVENTORY).cpa.id] != [former]
     assert verify("") == {}
+
+
+def test_rotation_goes_unnoticed() -> None:
+    """To the other generation of PKIoverheid, back and forth, with as many messages and pings as are asked for."""
+    former = load_connection(ROOT / INVENTORY).cpa.id
+
+    def work(streams: Streams) -> None:
+        renewal("order", "g1")
+        rotate("current")  # it is declared, and not begun
+        assert cpas("adapter-1") == cpas("mijnoverheid") == [former]
+        rotate("trust")
+        assert cpas("adapter-1") == cpas("mijnoverheid") == [former, following()]
+        assert verify("next_") == {}
+        rotate("use", "adapter", PLAIN)  # the stage that matters most, as a user types it
+        rotate("trust", "adapter")  # back, and forth again
+        rotate("use", "adapter")
+        streams.switch(following())
+        rotate("use", "partner")
+        renewal("adopt", "g1")
+        rotate("current")
+
+    renewed("g1", 20, ("adapter-1", "adapter-2", "mijnoverheid"), work)
+
+
+def test_tls_ends_at_the_load_balancers() -> None:
+    """Where that is declared it is deployed and proved: who refuses whom, and that no header is believed."""
+    OFFLOAD.write_text("---\nconnection_tls_ends_at: load_balancer\n")
+    made = kit("lab", "up", INVENTORY)
+    assert made.returncode == 0, made.stdout[-3000:] + made.stderr
+    report = json.loads((ROOT / ".lab/report/report.json").read_text())
+    assert report["failed"] == report["skipped"] == 0
+    assert "revocation.crls_are_fresh.lb-1" in {check["id"] for check in report["checks"]}
+
+
+def test_load_balancer_that_lets_everybody_in_is_named() -> None:
+    for host in ("lb-1", "lb-2"):
+        on(host, "sed -i '/deny_status 403/d' /etc/haproxy/haproxy.cfg && systemctl reload haproxy")
+    failed = verify("test_inbound")
+    assert set(failed) == {"inbound.wrong_oin_is_refused"}
+    message = failed["inbound.wrong_oin_is_refused"]["message"]
+    assert message.startswith("load balancer: ")
+    mend(message)
+    assert verify("test_inbound") == {}
+
+
+def test_rotation_goes_unnoticed_where_load_balancers_end_tls() -> None:
+    """Back to the first generation."""
+
+    def work(streams: Streams) -> None:
+        renewal("order", "g4")
+        rotate("trust")
+        assert verify("next_") == {}
+        rotate("use", "adapter:load_balancer")
+        streams.switch(following())
+        rotate("use", "partner")
+        renewal("adopt", "g4")
+        rotate("current")
+
+    renewed("g4", 5, (ENDPOINT, "mijnoverheid"), work)
+
+
+def test_tls_ends_at_the_adapters_again() -> None:
+    """No certificate, key or CRL stays on a load balancer."""
+    OFFLOAD.unlink()
+    made = kit("lab", "up", INVENTORY)
+    assert made.returncode == 0, made.stdout[-3000:] + made.stderr
+    for host in ("lb-1", "lb-2"):
+        places = f"{CERTIFICATES} /etc/haproxy/*.pem /var/lib/aansluitkit-crl /etc/systemd/system/*crl*"
+        left = on(host, f"ls -d {places} 2>/dev/null || true")
+        assert "/" not in left, left
+        assert ".service" not in on(host, "systemctl list-units --failed --plain --no-legend || true")
 
 
 def following() -> str:
@@ -462,8 +522,7 @@ def test_partner_alone_renews_unnoticed() -> None:
 
 
 def play(playbook: str, *options: str) -> subprocess.CompletedProcess[str]:
-    words = ["ansible-playbook", "--inventory", INVENTORY, f"playbooks/{playbook}", *options]
-    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    return run(["ansible-playbook", "--inventory", INVENTORY, f"playbooks/{playbook}", *options])
 
 
 def databases() -> dict[str, str]:
@@ -519,7 +578,8 @@ def test_backup_is_restored_and_equal() -> None:
     assert "messages, which a restore discards; nothing was changed" in " ".join(refused.stdout.split())
     assert verify("pong_goes_back") == {}
     twice = "restore_over=lab.lab restore_discards=messages"
-    done = play("restore.yml", "--extra-vars", f"backup={backup} {twice}")
+    words = ["ansible-playbook", "--inventory", INVENTORY, "playbooks/restore.yml"]
+    done = run([*words, "--extra-vars", f"backup={backup} {twice}"], PLAIN)  # as a user types it
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
     assert verify("") == {}
 

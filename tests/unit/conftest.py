@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from aansluitkit.certificates.pkioverheid import Generation
-from aansluitkit.connection import Connection, Profile, load_connection
+from aansluitkit.connection import Component, Connection, Profile, load_connection
 from aansluitkit.documents import render_cpa
 from aansluitkit.ebms.cpa import Terms, read_cpa
 from aansluitkit.ebms.signature import Signer
@@ -71,10 +71,16 @@ def forty_hosts(tmp_path_factory: pytest.TempPathFactory) -> Connection:
     return connection
 
 
-@pytest.fixture(params=["lab_connection", "forty_hosts", "two_firewalls"])
+@pytest.fixture(params=["lab_connection", "forty_hosts", "two_firewalls", "offloading"])
 def any_connection(request: pytest.FixtureRequest) -> Connection:
     found: Connection = request.getfixturevalue(request.param)
     return found
+
+
+@pytest.fixture(scope="session")
+def offloading(connection: Connection) -> Connection:
+    """The lab whose load balancers end TLS."""
+    return connection.model_copy(update={"tls_ends_at": Component.LOAD_BALANCER})
 
 
 @pytest.fixture(scope="session")

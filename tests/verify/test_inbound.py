@@ -12,7 +12,7 @@ import pytest
 
 from aansluitkit.connection import Component, Connection, Host
 from aansluitkit.connection.model import HTTPS_PORT
-from aansluitkit.connection.views import CERTIFICATES, CRLS
+from aansluitkit.connection.views import CERTIFICATE_HEADER, CERTIFICATES, CRLS
 from aansluitkit.digikoppeling import OIN_TYPE
 from aansluitkit.ebms.cpa import PartyId
 from aansluitkit.ebms.message import PING, SOAP_ACTION, build, fault_reason, request
@@ -22,7 +22,6 @@ from aansluitkit.verification.names import mended, shown
 from aansluitkit.verification.site import Site, unproved
 
 PATH = "inbound"
-FORGED_HEADER = "X-SSL-Client-Cert"  # as the role load_balancer calls it
 
 
 @pytest.mark.check(PATH, "dns")
@@ -142,15 +141,21 @@ def exchange(
     )
 
 
+def end_of_tls(connection: Connection) -> tuple[str, str]:
+    """What ends the partner's TLS, and the hosts with it, as a playbook's limit has them."""
+    hosts = connection.hosts_of(connection.tls_ends_at)
+    return connection.tls_ends_at.replace("_", " "), ",".join(host.name for host in hosts)
+
+
 @pytest.mark.check(PATH, "tls_server")
 def test_server_certificate_is_trusted(site: Site, connection: Connection, partner: Host) -> None:
     """The endpoint shows a certificate of its own name that the partner's trust store accepts."""
+    _, hosts = end_of_tls(connection)
     answer = exchange(site, partner)
     if answer["layer"] in ("tcp", "tls_server", "tls_handshake"):
         unproved(
             f"server certificate of {connection.host_name}: the partner refuses it: {answer['error']}",
-            "see certificate.pem of the adapter nodes (whole chain below the root, name, dates), then "
-            + site.redeploy(connection.host_of(Component.ADAPTER).name),
+            f"see certificate.pem of {hosts} (whole chain below the root, name, dates), then " + site.redeploy(hosts),
             connection.contacts.platform_operator,
         )
 
@@ -158,12 +163,12 @@ def test_server_certificate_is_trusted(site: Site, connection: Connection, partn
 @pytest.mark.check(PATH, "tls_client")
 def test_partner_certificate_is_accepted(site: Site, connection: Connection, partner: Host) -> None:
     """The partner's client certificate is accepted."""
+    end, hosts = end_of_tls(connection)
     answer = exchange(site, partner)
     if answer["layer"] != "http":
         unproved(
-            f"client certificate of {connection.partner.name}: the adapter refuses it: {answer['error']}",
-            "see trust.pem of the adapter nodes (the partner's root), then "
-            + site.redeploy(connection.host_of(Component.ADAPTER).name),
+            f"client certificate of {connection.partner.name}: the {end} refuses it: {answer['error']}",
+            f"see trust.pem of {hosts} (the partner's root), then " + site.redeploy(hosts),
             connection.contacts.platform_operator,
         )
 
@@ -172,12 +177,12 @@ def test_partner_certificate_is_accepted(site: Site, connection: Connection, par
 @pytest.mark.parametrize("stranger", ["none", "refused-foreign-authority", "refused-expired"])
 def test_stranger_is_refused(site: Site, connection: Connection, partner: Host, refused: str, stranger: str) -> None:
     """A connection without a certificate of the trusted authority is refused by TLS itself."""
+    end, hosts = end_of_tls(connection)
     answer = exchange(site, partner, credentials=None if stranger == "none" else f"{refused}/{stranger}")
     if answer["layer"] != "tls_client":
         unproved(
-            f"adapter: a client with certificate '{stranger}' came to layer {answer['layer']}; TLS must refuse it",
-            "see trust.pem of the adapter nodes, which may hold the partner's root alone, then "
-            + site.redeploy(connection.host_of(Component.ADAPTER).name),
+            f"{end}: a client with certificate '{stranger}' came to layer {answer['layer']}; TLS must refuse it",
+            f"see trust.pem of {hosts}, which may hold the partner's root alone, then " + site.redeploy(hosts),
             connection.contacts.platform_operator,
         )
 
@@ -195,12 +200,13 @@ FORBIDDEN = {
 @pytest.mark.parametrize("offer", list(FORBIDDEN))
 def test_weak_tls_is_refused(site: Site, connection: Connection, partner: Host, offer: str) -> None:
     """A client that offers nothing but what Digikoppeling forbids gets no connection."""
+    end, hosts = end_of_tls(connection)
     answer = exchange(site, partner, **FORBIDDEN[offer])
     if answer["layer"] not in ("tls_client", "tls_handshake") or "version" in answer:
         unproved(
-            f"adapter: a client with {offer} alone got {answer.get('version')} {answer.get('cipher')}; Digikoppeling "
+            f"{end}: a client with {offer} alone got {answer.get('version')} {answer.get('cipher')}; Digikoppeling "
             "forbids it (TLS004, TLSCIPH001)",
-            site.redeploy(connection.host_of(Component.ADAPTER).name),
+            site.redeploy(hosts),
             connection.contacts.platform_operator,
         )
 
@@ -210,9 +216,25 @@ def test_weak_tls_is_refused(site: Site, connection: Connection, partner: Host, 
 def test_adapter_refuses_strangers_itself(
     site: Site, connection: Connection, refused: str, adapter: Host, stranger: str
 ) -> None:
-    """Who reaches the adapter's own port, as from the load balancer, has to show the partner's certificate as well."""
+    """Who reaches the adapter's own port, as from the load balancer, has to show the partner's certificate as well.
+
+    Where TLS has ended before, the load balancer has to pass it on.
+    """
     if stranger == "refused-revoked" and not connection.crl_addresses:
         pytest.skip("revocation is not looked up: connection_crl_addresses is not set")
+    asked = in_clear if connection.offload else by_tls
+    came_to = asked(site, refused, adapter, stranger)
+    if came_to:
+        unproved(
+            f"adapter {adapter.name}: a client with certificate '{stranger}' at its own port {came_to}",
+            "see trust.pem and the CRLs there, then " + site.redeploy(adapter.name),
+            connection.contacts.platform_operator,
+        )
+
+
+def by_tls(site: Site, refused: str, adapter: Host, stranger: str) -> str:
+    """How far ``stranger`` came at the port of ``adapter``; nothing when TLS refused it."""
+    connection = site.connection
     shown = {"certificate": f"{refused}/{stranger}/certificate.pem", "key": f"{refused}/{stranger}/key.pem"}
     answer = site.probe(
         connection.host_of(Component.LOAD_BALANCER),
@@ -224,25 +246,47 @@ def test_adapter_refuses_strangers_itself(
         path=connection.path,
         **(shown if stranger != "none" else {}),
     )
-    if answer["layer"] != "tls_client":
-        unproved(
-            f"adapter {adapter.name}: a client with certificate '{stranger}' at its own port came to layer "
-            f"{answer['layer']} ({answer.get('error') or answer.get('status')}); TLS must refuse it",
-            "see trust.pem and the CRLs there, then " + site.redeploy(adapter.name),
-            connection.contacts.platform_operator,
-        )
+    if answer["layer"] == "tls_client":
+        return ""
+    return f"came to layer {answer['layer']} ({answer.get('error') or answer.get('status')}); TLS must refuse it"
+
+
+def in_clear(site: Site, refused: str, adapter: Host, stranger: str) -> str:
+    """How a Ping fared at ``adapter`` with the certificate of ``stranger`` passed on; nothing when it was refused."""
+    connection = site.connection
+    envelope, headers = ping_of(connection)
+    passed = {} if stranger == "none" else {CERTIFICATE_HEADER: passed_on(connection, stranger)}
+    answer = site.probe(
+        connection.host_of(Component.LOAD_BALANCER),
+        "plain",
+        place=f"{adapter.address}:{connection.ports.ebms}",
+        method="POST",
+        path=connection.path,
+        body=envelope,
+        headers={**headers, **passed},
+    )
+    if answer["status"] >= 400:
+        return ""
+    return f"got status {answer['status']} ({answer.get('error') or answer['body'][:200]}) for a Ping of the partner's"
+
+
+def passed_on(connection: Connection, stranger: str) -> str:
+    """The certificate of ``stranger`` in the form in which a load balancer passes it on."""
+    folder = connection.certificates.partner.parents[1] / stranger
+    return quote((folder / "certificate.pem").read_text())
 
 
 @pytest.mark.check(PATH, "tls_client")
 def test_next_partner_certificate_is_accepted(site: Site, connection: Connection, partner: Host) -> None:
-    """Our adapter accepts the certificate that the partner will show after a renewal, where one is under way."""
+    """We accept the certificate that the partner will show after a renewal, where one is under way."""
     if site.run(partner, "test -e %s", f"{CERTIFICATES}/next-certificate.pem").rc != 0:
         return
+    end, hosts = end_of_tls(connection)
     answer = exchange(site, partner, prefix="next-")
     if answer["layer"] != "http":
         unproved(
-            f"next certificate of {connection.partner.name}: our adapter refuses it: {answer['error']}",
-            "see trust.pem and the CRLs of the adapter nodes: certificates_stage 'trust' brings both (docs/rotate.md)",
+            f"next certificate of {connection.partner.name}: our {end} refuses it: {answer['error']}",
+            f"see trust.pem and the CRLs of {hosts}: certificates_stage 'trust' brings both (docs/rotate.md)",
             connection.contacts.platform_operator,
         )
 
@@ -252,12 +296,12 @@ def test_revoked_is_refused(site: Site, connection: Connection, partner: Host, r
     """A certificate of the partner that its authority has revoked is refused by TLS itself."""
     if not connection.crl_addresses:
         pytest.skip("revocation is not looked up: connection_crl_addresses is not set")
+    end, hosts = end_of_tls(connection)
     answer = exchange(site, partner, credentials=f"{refused}/refused-revoked")
     if answer["layer"] != "tls_client":
         unproved(
-            f"adapter: a client with a revoked certificate came to layer {answer['layer']}; TLS must refuse it",
-            f"see {CRLS} of the adapter nodes and aansluitkit-crl.service, which fetches it, then "
-            + site.redeploy(connection.host_of(Component.ADAPTER).name),
+            f"{end}: a client with a revoked certificate came to layer {answer['layer']}; TLS must refuse it",
+            f"see {CRLS} of {hosts} and aansluitkit-crl.service, which fetches it, then " + site.redeploy(hosts),
             connection.contacts.platform_operator,
         )
 
@@ -275,14 +319,18 @@ def test_adapter_answers(site: Site, connection: Connection, partner: Host) -> N
         )
 
 
-def post_ping(site: Site, partner: Host, credentials: str, more: dict[str, str] | None = None) -> dict[str, Any]:
-    """The partner's Ping, with the certificate in folder ``credentials`` and ``more`` headers."""
-    connection = site.connection
+def ping_of(connection: Connection) -> tuple[str, dict[str, str]]:
+    """A Ping of the partner's to us, and its headers."""
     sender = PartyId(connection.partner.oin, connection.partner.party_id_type)
     receiver = PartyId(connection.organisation.oin, OIN_TYPE)
     envelope = build(request(sender, receiver, connection.cpa.id, PING, connection.partner.host_name))
-    headers = {"Content-Type": CONTENT_TYPE, "SOAPAction": SOAP_ACTION, **(more or {})}
-    return exchange(site, partner, credentials, method="POST", body=envelope.decode(), headers=headers)
+    return envelope.decode(), {"Content-Type": CONTENT_TYPE, "SOAPAction": SOAP_ACTION}
+
+
+def post_ping(site: Site, partner: Host, credentials: str, more: dict[str, str] | None = None) -> dict[str, Any]:
+    """The partner's Ping, with the certificate in folder ``credentials`` and ``more`` headers."""
+    envelope, headers = ping_of(site.connection)
+    return exchange(site, partner, credentials, method="POST", body=envelope, headers={**headers, **(more or {})})
 
 
 @pytest.mark.check(PATH, "cpa")
@@ -298,32 +346,45 @@ def test_cpa_admits_partner(site: Site, connection: Connection, partner: Host) -
         )
 
 
+def skip_without_cpa(connection: Connection, answer: str) -> None:
+    """Say that nothing was tried when ``answer`` tells that the adapter lacks the CPA: another check fails for that."""
+    if f"CPA {connection.cpa.id} not found" in answer:
+        pytest.skip("not tried, because the adapter does not have the CPA")
+
+
 @pytest.mark.check(PATH, "cpa")
 def test_wrong_oin_is_refused(site: Site, connection: Connection, partner: Host, refused: str) -> None:
-    """A certificate of the trusted authority with an OIN that the CPA does not name is refused by the adapter."""
+    """A certificate of the trusted authority with an OIN that is not the partner's is refused."""
+    end, hosts = end_of_tls(connection)
     answer = post_ping(site, partner, f"{refused}/refused-wrong-oin")
-    reason = fault_reason(str(answer.get("body", "")).encode()) or ""
-    if f"CPA {connection.cpa.id} not found" in reason:
-        pytest.skip("not tried, because the adapter does not have the CPA")
-    if answer["layer"] != "http" or answer["status"] != 500 or not re.search("OIN|Client Certificate", reason):
+    body = str(answer.get("body", ""))
+    reason = body if connection.offload else fault_reason(body.encode()) or ""
+    skip_without_cpa(connection, reason)
+    expected = 403 if connection.offload else 500
+    if answer.get("status") != expected or not re.search("OIN|Client Certificate", reason):
         unproved(
-            f"adapter: a Ping with a certificate of another OIN came to layer {answer['layer']} with status "
+            f"{end}: a Ping with a certificate of another OIN came to layer {answer['layer']} with status "
             f"{answer.get('status')}; a refusal that names the OIN or the certificate was expected",
-            "see that the adapter checks client certificates against the CPA",
+            "see that it checks client certificates (the adapter against the CPA), then " + site.redeploy(hosts),
             connection.contacts.platform_operator,
         )
 
 
 @pytest.mark.check(PATH, "cpa")
 def test_forged_header_is_worthless(site: Site, connection: Connection, partner: Host, refused: str) -> None:
-    """Who is let in by TLS with another OIN becomes nobody else by a header such as a load balancer would set."""
-    forged = {FORGED_HEADER: quote(connection.certificates.partner.read_text())}
-    answer = post_ping(site, partner, f"{refused}/refused-wrong-oin", forged)
-    if answer.get("status") in (200, 204):
+    """Nobody becomes anybody else by a header such as a load balancer would set: neither a stranger nor the partner."""
+    _, hosts = end_of_tls(connection)
+    strangers = post_ping(
+        site, partner, f"{refused}/refused-wrong-oin", {CERTIFICATE_HEADER: passed_on(connection, "party-partner")}
+    )
+    partners = post_ping(site, partner, CERTIFICATES, {CERTIFICATE_HEADER: passed_on(connection, "refused-wrong-oin")})
+    skip_without_cpa(connection, str(partners.get("body", "")))
+    if strangers.get("status") in (200, 204) or partners.get("status") not in (200, 204):
         unproved(
-            f"adapter: a Ping with a certificate of another OIN and the partner's in header {FORGED_HEADER} was taken",
-            "see ebms_adapter_certificate_header, which is empty when the adapter ends TLS, then "
-            + site.redeploy(connection.host_of(Component.ADAPTER).name),
+            f"a Ping with a certificate of another OIN and the partner's in header {CERTIFICATE_HEADER} got status "
+            f"{strangers.get('status')}, and the partner's with that one in the header {partners.get('status')}; the "
+            "header counts from load balancers that end TLS alone, and these drop what others send under its name",
+            f"see connection_tls_ends_at, then {site.redeploy(hosts)}",
             connection.contacts.platform_operator,
         )
 

@@ -32,6 +32,7 @@ class Purpose(StrEnum):
     MESSAGES_IN = "messages_in"
     MESSAGES_OUT = "messages_out"
     MESSAGES_TO_ADAPTER = "messages_to_adapter"
+    MESSAGES_IN_CLEAR = "messages_in_clear"
     SHARING = "sharing"
     STATES = "states"
     HEALTH = "health"
@@ -53,6 +54,7 @@ REASONS = {
     Purpose.MESSAGES_IN: "ebMS messages from the partner (seed 4.3.5)",
     Purpose.MESSAGES_OUT: "ebMS messages to the partner (seed 4.3.5)",
     Purpose.MESSAGES_TO_ADAPTER: "ebMS messages to the adapter, TLS passed through",
+    Purpose.MESSAGES_IN_CLEAR: "ebMS messages to the adapter, with the certificate of who sent them, TLS ended before",
     Purpose.SHARING: "signs of life between hosts that share an address (RFC 5798)",
     Purpose.STATES: "states of connections, with which the other firewall goes on when one is gone",
     Purpose.HEALTH: "health check of the load balancer",
@@ -279,6 +281,7 @@ def hosts_at(connection: Connection, name: str) -> list[Host]:
 
 def _messages(connection: Connection) -> Iterator[Flow]:
     balancers = connection.hosts_of(Component.LOAD_BALANCER)
+    inward = Purpose.MESSAGES_IN_CLEAR if connection.offload else Purpose.MESSAGES_TO_ADAPTER
     yield Flow(
         id="ebms-inbound",
         source=PARTNER,
@@ -293,7 +296,7 @@ def _messages(connection: Connection) -> Iterator[Flow]:
     )
     for adapter in connection.hosts_of(Component.ADAPTER):
         for balancer in balancers:
-            yield _flow(balancer, adapter, connection.ports.ebms, Purpose.MESSAGES_TO_ADAPTER)
+            yield _flow(balancer, adapter, connection.ports.ebms, inward)
             yield _flow(balancer, adapter, connection.ports.health, Purpose.HEALTH)
         yield Flow(
             id=f"ebms-outbound-{adapter.name}",
@@ -343,11 +346,11 @@ def _states(connection: Connection) -> Iterator[Flow]:
 
 
 def _revocation(connection: Connection) -> Iterator[Flow]:
-    for adapter in connection.hosts_of(Component.ADAPTER) if connection.crl_addresses else []:
+    for host in connection.judges if connection.crl_addresses else []:
         yield Flow(
-            id=f"crl-{adapter.name}",
-            source=adapter.name,
-            source_networks=_networks(adapter.address),
+            id=f"crl-{host.name}",
+            source=host.name,
+            source_networks=_networks(host.address),
             destination=AUTHORITIES,
             destination_networks=merged(connection.crl_addresses),
             protocol="tcp",

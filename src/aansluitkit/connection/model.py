@@ -558,6 +558,8 @@ class Connection(Model):
     contacts: Contacts
     partner: Partner
     endpoint: Endpoint
+    # Where the partner's TLS ends: the adapter judges its certificate itself, or the load balancer passes it on.
+    tls_ends_at: Literal[Component.ADAPTER, Component.LOAD_BALANCER] = Component.ADAPTER
     inbound_address: IPv4Address
     outbound_address: IPv4Address
     zones: Annotated[dict[ZoneName, Zone], Field(min_length=2)]
@@ -647,6 +649,17 @@ class Connection(Model):
         """The address that ``host`` shares with others in ``zone``, if it does."""
         shared = (self.virtual_addresses.get(component, {}).get(zone) for component in host.components)
         return next((address for address in shared if address), None)
+
+    @property
+    def offload(self) -> bool:
+        """Whether the load balancers end TLS before the adapters."""
+        return self.tls_ends_at is Component.LOAD_BALANCER
+
+    @property
+    def judges(self) -> list[Host]:
+        """The hosts that meet the partner's certificate and judge it: adapters, and load balancers that end TLS."""
+        judging = {Component.ADAPTER, self.tls_ends_at}
+        return [host for host in self.hosts.values() if judging & {*host.components}]
 
     @property
     def load_balancer_address(self) -> IPv4Address:

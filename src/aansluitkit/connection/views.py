@@ -5,9 +5,13 @@ Decisions are made here, out of the model; a playbook hands them to its roles an
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
-from aansluitkit.certificates.facts import fingerprint, read_leaf
+from cryptography import x509
+
+from aansluitkit.certificates.facts import fingerprint, read_leaf, serial_number
 from aansluitkit.connection.firewalls import carried_addresses, firewall_of, guarded_hosts
 from aansluitkit.connection.flows import Purpose, flows_of, metrics_of
 from aansluitkit.connection.model import EXTERNAL, HTTPS_PORT, PARTIES, USES, Component, Connection, Host, View
@@ -17,8 +21,8 @@ CERTIFICATES = "/etc/aansluitkit/certificates"
 PASSWORD_FILE = "/etc/aansluitkit/rest-password"  # noqa: S105 - a path
 CRLS = "/var/lib/aansluitkit-crl/crls.pem"
 HIGHEST_PRIORITY = 200  # in VRRP; 255 is of who owns the address (RFC 5798 section 5.2.4)
-# Of the hosts that are guarded, those that playbooks give certificates.
-HAVE_CERTIFICATES = {Component.ADAPTER, Component.DATABASE, Component.APPLICATION}
+# Where a load balancer that ends TLS passes the client certificate on, as URL-encoded PEM.
+CERTIFICATE_HEADER = "X-SSL-Client-Cert"
 DATABASE = "ebms_adapter"  # name of the database, and of the role that the adapters work with
 DATABASE_OWNER = f"{DATABASE}_owner"
 DATABASE_CONNECTIONS = 16  # of one node at most
@@ -60,11 +64,41 @@ def _view(connection: Connection, host: Host) -> dict[str, Any]:
         "environment": connection.environment.value,
         "domain": connection.domain,
         "certificates_folder": CERTIFICATES,
+        "certificates": _certificates(connection, host),
+        "revocation": _revocation(connection, host),
         "resolvers": [str(address) for address in resolvers_of(connection, host)],
         "time_servers": [str(server) for server in connection.time_servers],
         "keepalived": _keepalived(connection, host),
         **parts,
     }
+
+
+def _certificates(connection: Connection, host: Host) -> dict[str, Any]:
+    """Those of the other party that ``host`` gets with its own; empty for a host that gets none at all."""
+    following = connection.following
+    if _judges(connection, host):
+        other = "organisation" if Component.PARTNER in host.components else "partner"
+        return {
+            "other_party": _files(connection, other),
+            "other_party_next": _files(following, other) if following else [],
+        }
+    own = {Component.DATABASE, Component.APPLICATION} & {*host.components}
+    return {"other_party": [], "other_party_next": []} if own else {}
+
+
+def _judges(connection: Connection, host: Host) -> bool:
+    """Whether ``host`` meets the certificates of the other party."""
+    return host in connection.judges or Component.PARTNER in host.components
+
+
+def _revocation(connection: Connection, host: Host) -> dict[str, Any]:
+    """Which CRLs ``host`` keeps: those of these certificates; empty where revocation is not looked up."""
+    if not connection.crl_addresses or not _judges(connection, host):
+        return {}
+    party = "partner" if Component.PARTNER in host.components else "organisation"
+    apart = connection.certificates.apart(party) if Component.LOAD_BALANCER not in host.components else ()
+    names = ["certificate", "partner", "trust", *(f"{use}-certificate" for use in apart)]
+    return {"crl_file": CRLS, "certificates": [f"{CERTIFICATES}/{name}.pem" for name in names]}
 
 
 def _dns(connection: Connection, host: Host) -> dict[str, Any]:
@@ -140,6 +174,9 @@ def _load_balancer(connection: Connection, host: Host) -> dict[str, Any]:
         "status_port": connection.ports.load_balancer_status,
         "status_clients": [str(monitor.address) for monitor in connection.hosts_of(Component.MONITORING)],
         "server_name": connection.host_name,
+        "tls": "offload" if connection.offload else "passthrough",
+        "client_oins": _client_oins(connection) if connection.offload else [],
+        "certificate_header": CERTIFICATE_HEADER,
         "servers": [
             {
                 "name": adapter.name,
@@ -150,6 +187,13 @@ def _load_balancer(connection: Connection, host: Host) -> dict[str, Any]:
             for adapter in connection.hosts_of(Component.ADAPTER)
         ],
     }
+
+
+def _client_oins(connection: Connection) -> list[str]:
+    """What the partner's client certificates bear: its own OIN, unless another party ends TLS for it (BP EB005)."""
+    renewed = [connection.following] if connection.following else []
+    leaves = _leaves(each.certificates.of("partner", "client") for each in (connection, *renewed))
+    return sorted({number for leaf in leaves if (number := serial_number(leaf))})
 
 
 def _database(connection: Connection, host: Host) -> dict[str, Any]:
@@ -185,6 +229,7 @@ def _database_url(connection: Connection) -> str:
 
 
 def _adapter(connection: Connection, host: Host) -> dict[str, Any]:
+    before = connection.hosts_of(Component.LOAD_BALANCER) if connection.offload else []
     return {
         **_msh(connection, host, "organisation"),
         "domain": connection.host_name,
@@ -192,6 +237,8 @@ def _adapter(connection: Connection, host: Host) -> dict[str, Any]:
         "database_owner": DATABASE_OWNER,
         "ebms_port": connection.ports.ebms,
         "path": connection.path,
+        "certificate_header": CERTIFICATE_HEADER if before else "",
+        "load_balancer_addresses": [str(balancer.address) for balancer in before],
         "stand_in": {},
     }
 
@@ -204,6 +251,8 @@ def _partner(connection: Connection, host: Host) -> dict[str, Any]:
         "database_owner": "",
         "ebms_port": HTTPS_PORT,
         "path": connection.partner.path,
+        "certificate_header": "",
+        "load_balancer_addresses": [],
         # It plays the Compliancevoorziening too, and in drills a partner that misbehaves.
         "stand_in": {
             "echo": True,
@@ -237,8 +286,8 @@ def _exporters(connection: Connection, host: Host) -> dict[str, Any]:
         "port": connection.ports.host_metrics,
         "database": DATABASE,
         "database_port": connection.ports.database_metrics if Component.DATABASE in host.components else 0,
-        "certificates": CERTIFICATES if {*host.components} & HAVE_CERTIFICATES else "",
-        "crl_file": _crl_file(connection) if Component.ADAPTER in host.components else "",
+        "certificates": CERTIFICATES if _certificates(connection, host) else "",
+        "crl_file": _revocation(connection, host).get("crl_file", ""),
         "adapter": _asked_adapter(connection, host) if Component.ADAPTER in host.components else {},
     }
 
@@ -256,12 +305,7 @@ def _asked_adapter(connection: Connection, host: Host) -> dict[str, Any]:
     }
 
 
-def _crl_file(connection: Connection) -> str:
-    return CRLS if connection.crl_addresses else ""
-
-
 def _msh(connection: Connection, host: Host, party: str) -> dict[str, Any]:
-    other = next(name for name in PARTIES if name != party)
     following = connection.following
     return {
         "node": host.name,
@@ -275,10 +319,7 @@ def _msh(connection: Connection, host: Host, party: str) -> dict[str, Any]:
         "parties": [connection.organisation.party_id, connection.partner.party_id],
         "cpa_certificates": _fingerprints(connection),
         "certificates_apart": list(connection.certificates.apart(party)),
-        "partner_certificates": _files(connection, other),
-        "partner_certificates_next": _files(following, other) if following else [],
         "next_cpa": {"id": following.cpa.id, "certificates": _fingerprints(following)} if following else {},
-        "crl_file": _crl_file(connection),
     }
 
 
@@ -288,9 +329,14 @@ def _files(connection: Connection, party: str) -> list[str]:
 
 
 def _fingerprints(connection: Connection) -> list[str]:
-    """SHA-256 of every certificate that the CPA may name; none while one can't be read, as before the lab has them."""
+    """SHA-256 of every certificate that the CPA may name."""
     files = {connection.certificates.of(party, use) for party in PARTIES for use in USES}
+    return sorted({fingerprint(leaf) for leaf in _leaves(files)})
+
+
+def _leaves(files: Iterable[Path]) -> list[x509.Certificate]:
+    """Those in ``files``; none while one can't be read, as before the lab has them."""
     try:
-        return sorted({fingerprint(read_leaf(path)) for path in files})
+        return [read_leaf(path) for path in files]
     except (OSError, ValueError):
         return []

@@ -41,6 +41,7 @@ _PURPOSES = {
     Purpose.MESSAGES_IN: "ebMS-berichten van de partner",
     Purpose.MESSAGES_OUT: "ebMS-berichten naar de partner",
     Purpose.MESSAGES_TO_ADAPTER: "ebMS-berichten naar de adapter, TLS ongeopend doorgegeven",
+    Purpose.MESSAGES_IN_CLEAR: "ebMS-berichten naar de adapter, met het certificaat van de partner in een header",
     Purpose.SHARING: "levensteken van hosts die een adres delen",
     Purpose.STATES: "stand van de verbindingen, voor als een firewall uitvalt",
     Purpose.HEALTH: "gezondheidscontrole door de loadbalancer",

@@ -58,6 +58,7 @@ _SHOWN_AS = {NameOID.SERIAL_NUMBER: "serialNumber"}
 _CERTIFICATES = {
     Purpose.MESSAGES_IN: f"{THEIRS} (client), {OWN} (server)",
     Purpose.MESSAGES_TO_ADAPTER: f"{THEIRS} (client), {OWN} (server)",
+    Purpose.MESSAGES_IN_CLEAR: "geen: TLS is op de loadbalancer geëindigd",
     Purpose.MESSAGES_OUT: f"{OWN} (client), {THEIRS} (server)",
     Purpose.STORE: f"{INTERNAL} (server)",
     Purpose.APPLICATION: f"{INTERNAL} (server)",

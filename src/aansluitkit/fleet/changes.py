@@ -17,7 +17,7 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from aansluitkit.certificates.facts import dns_names, read_leaf, serial_number
-from aansluitkit.connection import Component, Connection, Flow, flows_of
+from aansluitkit.connection import Component, Connection, Flow, Host, flows_of
 from aansluitkit.errors import KitError
 
 PARTNER = "partner"  # as flows name the other side
@@ -79,7 +79,10 @@ class NewCertificate:
         if connection.partner.host_name not in self.names:
             return None
         return Touched(
-            tuple(self._steps(connection)), tuple(self._variables(connection)), cpa=True, hosts=_adapters(connection)
+            tuple(self._steps(connection)),
+            tuple(self._variables(connection)),
+            cpa=True,
+            hosts=_names(connection.judges),
         )
 
     def _variables(self, connection: Connection) -> Iterator[str]:
@@ -111,7 +114,7 @@ class CertificateEnds:
             tuple(self._steps(beyond)),
             ("certificates.partner", *(["cpa.end"] if beyond else [])),
             cpa=True,
-            hosts=_adapters(connection),
+            hosts=_names(connection.judges),
         )
 
     def _steps(self, beyond: bool) -> Iterator[Step]:
@@ -170,7 +173,8 @@ class NewEndpoint:
         """Every connection to another endpoint than the new one."""
         if connection.partner.endpoint == self.url:
             return None
-        return Touched(tuple(self._steps(connection)), ("partner.endpoint",), cpa=True, hosts=_adapters(connection))
+        adapters = connection.hosts_of(Component.ADAPTER)
+        return Touched(tuple(self._steps(connection)), ("partner.endpoint",), cpa=True, hosts=_names(adapters))
 
     def _steps(self, connection: Connection) -> Iterator[Step]:
         present = _present(connection)
@@ -189,8 +193,8 @@ def _renew_cpa(by: datetime | None) -> Iterator[Step]:
     yield Step(by, "load it on the day of the change (playbooks/cpa.yml), then prove it (aansluitkit verify)")
 
 
-def _adapters(connection: Connection) -> tuple[str, ...]:
-    return tuple(host.name for host in connection.hosts_of(Component.ADAPTER))
+def _names(hosts: Iterable[Host]) -> tuple[str, ...]:
+    return tuple(host.name for host in hosts)
 
 
 def _holds(flow: Flow, old: IPv4Network) -> bool:

@@ -28,8 +28,8 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from aansluitkit.certificates.pkioverheid import Generation
-from aansluitkit.connection import Component, Connection
-from aansluitkit.connection.model import PARTIES
+from aansluitkit.connection import Component, Connection, Host
+from aansluitkit.connection.model import APART, PARTIES
 
 TRIAL_POLICY = "2.16.528.1.1003.1.2.41.15.35.11"  # G4 TRIAL, private TLS, organisation validated server
 ENDPOINT = "party-organisation"
@@ -245,6 +245,7 @@ def _made_for(connection: Connection, generation: Generation) -> str:
         connection.partner.host_name,
         connection.crl_host_name,
         *connection.hosts,
+        *(host.name for party in (ENDPOINT, PARTNER) for host in _hosts_of(connection, party)),
         *(f"{party} {use}" for party in PARTIES for use in connection.certificates.apart(party)),
     )
     return "\n".join(parties) + "\n"
@@ -277,8 +278,8 @@ def _make(connection: Connection, generation: Generation, folder: Path, say: Pro
     for authority in (*trusted, *foreign):
         _keep(folder, authority)
     for party in (ENDPOINT, PARTNER):
-        for name in _hosts_of(connection, party):
-            shutil.copytree(folder / party, folder / name)
+        for host in _hosts_of(connection, party):
+            shutil.copytree(folder / party, folder / host.name, ignore=_not_for(host))
     _make_refused(connection, generation, folder, trusted[-1])
     for component in (Component.ADAPTER, Component.PARTNER, Component.DATABASE):
         for host in connection.hosts_of(component):
@@ -366,14 +367,14 @@ def order_renewals(
         if name.removeprefix("party-") in parties:
             _write_party(connection, name, folder / name / NEXT, hierarchy, issuer)
         for host in _hosts_of(connection, name):
-            shutil.rmtree(folder / host / NEXT, ignore_errors=True)
-            shutil.copytree(folder / name / NEXT, folder / host / NEXT)
+            shutil.rmtree(folder / host.name / NEXT, ignore_errors=True)
+            shutil.copytree(folder / name / NEXT, folder / host.name / NEXT, ignore=_not_for(host))
 
 
 def adopt_renewals(connection: Connection, generation: Generation, folder: Path) -> None:
     """Put the next certificates of ``generation`` in the place of those in force, and renew those to refuse."""
     for name in _parties(connection):
-        for place in (name, *_hosts_of(connection, name)):
+        for place in (name, *(host.name for host in _hosts_of(connection, name))):
             for file in (folder / place / NEXT).iterdir():
                 file.rename(folder / place / file.name)
             (folder / place / NEXT).rmdir()
@@ -389,9 +390,17 @@ def _parties(connection: Connection) -> dict[str, Subject]:
     }
 
 
-def _hosts_of(connection: Connection, party: str) -> list[str]:
-    component = Component.PARTNER if party == PARTNER else Component.ADAPTER
-    return [host.name for host in connection.hosts_of(component)]
+def _hosts_of(connection: Connection, party: str) -> list[Host]:
+    """Those that show the party's certificate; load balancers only while they end TLS, but they may begin to."""
+    shows = {Component.PARTNER} if party == PARTNER else {Component.ADAPTER, Component.LOAD_BALANCER}
+    return [host for host in connection.hosts.values() if shows & {*host.components}]
+
+
+def _not_for(host: Host) -> Callable[[str, list[str]], set[str]]:
+    """What of a party's folder is not copied for ``host``: adapters alone sign and decrypt."""
+    adapts = {Component.ADAPTER, Component.PARTNER} & {*host.components}
+    apart = [] if adapts else [f"{use}-*" for use in APART]
+    return shutil.ignore_patterns(*apart)
 
 
 def load_authority(folder: Path, name: str) -> Authority:

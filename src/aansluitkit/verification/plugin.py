@@ -52,10 +52,13 @@ class Verification:
         config.addinivalue_line("markers", "check(path, hop): what the test proves, and where on which path")
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Make one check per node, load balancer, flow, source of traffic, firewall or DNS record that is declared."""
+        """Make one check per declared host of a kind, flow, source of traffic or DNS record."""
         if "adapter" in metafunc.fixturenames:
             nodes = self.connection.hosts_of(Component.ADAPTER)
             metafunc.parametrize("adapter", nodes, ids=[node.name for node in nodes])
+        if "judge" in metafunc.fixturenames:
+            judges = self.connection.judges
+            metafunc.parametrize("judge", judges, ids=[judge.name for judge in judges])
         if "balancer" in metafunc.fixturenames:
             balancers = self.connection.hosts_of(Component.LOAD_BALANCER)
             metafunc.parametrize("balancer", balancers, ids=[balancer.name for balancer in balancers])

@@ -403,9 +403,9 @@ def state(adapter=None, balancer=None, database=False, **_):
         "time": time.time(),
     }
     if adapter:
-        answer["adapter"] = {"health": _plain(adapter, "/health/ready"), "metrics": _plain(adapter, "/metrics")}
+        answer["adapter"] = {"health": plain(adapter, "/health/ready"), "metrics": plain(adapter, "/metrics")}
     if balancer:
-        answer["balancer"] = _plain(balancer, "/metrics")
+        answer["balancer"] = plain(balancer, "/metrics")
     if database:
         said = subprocess.run(
             ["/usr/local/sbin/aansluitkit-database-state"], capture_output=True, text=True, check=False
@@ -414,11 +414,11 @@ def state(adapter=None, balancer=None, database=False, **_):
     return answer
 
 
-def _plain(place, path, timeout=5):
-    """One request over plain HTTP, within this host."""
+def plain(place, path, method="GET", body="", headers=None, timeout=5, **_):
+    """One request over plain HTTP to ``place``, address and port; status 0 where no answer comes."""
     connection = http.client.HTTPConnection(place, timeout=timeout)
     try:
-        connection.request("GET", path)
+        connection.request(method, path, body.encode(), headers or {})
         response = connection.getresponse()
         return {"status": response.status, "body": response.read(4 * 1024 * 1024).decode(errors="replace")}
     except (OSError, http.client.HTTPException) as error:

@@ -157,6 +157,37 @@ def test_hosts_get_packages_and_time_where_it_is_declared(lab_connection: Connec
     }
 
 
+def test_load_balancers_that_end_tls_judge_certificates(offloading: Connection) -> None:
+    """And so fetch CRLs, where adapters alone do otherwise; what goes to an adapter is told as in clear."""
+    judges = {"adapter-1", "adapter-2", "lb-1", "lb-2"}
+    flows = flows_of(offloading)
+    assert {flow.source for flow in flows if flow.purpose is Purpose.REVOCATION} == judges
+    assert {flow.id for flow in flows if flow.purpose is Purpose.MESSAGES_IN_CLEAR} == {
+        f"{balancer}-{adapter}-tcp-8443" for balancer in ("lb-1", "lb-2") for adapter in ("adapter-1", "adapter-2")
+    }
+    before = flows_of(offloading.model_copy(update={"tls_ends_at": Component.ADAPTER}))
+    assert {flow.id for flow in flows} - {flow.id for flow in before} == {"crl-lb-1", "crl-lb-2"}
+
+
+def test_hosts_know_where_tls_ends(offloading: Connection, connection: Connection) -> None:
+    """The load balancer lets in the partner alone and the adapter believes the load balancers alone, or neither."""
+    ends, passes = views(offloading), views(connection)
+    told = ends["lb-1"]["load_balancer"]
+    assert (told["tls"], told["client_oins"]) == ("offload", [offloading.partner.oin])
+    assert ends["adapter-1"]["adapter"]["certificate_header"] == told["certificate_header"] != ""
+    assert ends["adapter-1"]["adapter"]["load_balancer_addresses"] == [
+        str(host.address) for host in offloading.hosts_of(Component.LOAD_BALANCER)
+    ]
+    assert ends["lb-1"]["certificates"] == ends["adapter-1"]["certificates"] != {}
+    assert ends["lb-1"]["revocation"]["crl_file"] == ends["lb-1"]["exporters"]["crl_file"] != ""
+    assert ends["mijnoverheid"]["adapter"]["certificate_header"] == ""
+    told = passes["lb-1"]["load_balancer"]
+    assert (told["tls"], told["client_oins"]) == ("passthrough", [])
+    assert passes["adapter-1"]["adapter"]["certificate_header"] == ""
+    assert (passes["lb-1"]["certificates"], passes["lb-1"]["revocation"]) == ({}, {})
+    assert passes["lb-1"]["exporters"]["certificates"] == ""
+
+
 def test_who_comes_from_outside_is_limited(lab_connection: Connection) -> None:
     for flow in flows_of(lab_connection):
         for place in rule_places(lab_connection).get(flow.id, []):

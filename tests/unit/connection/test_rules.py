@@ -406,8 +406,9 @@ def test_renewal_overlaps(preprod: Path) -> None:
 def test_renewal_reaches_the_hosts(preprod: Path) -> None:
     Leaf().write(renewing(preprod))
     connection = load_connection(preprod)
-    (adapter,) = (views(connection)[host.name]["adapter"] for host in connection.hosts_of(Component.ADAPTER)[:1])
+    view = views(connection)[connection.host_of(Component.ADAPTER).name]
+    adapter, certificates = view["adapter"], view["certificates"]
     assert adapter["next_cpa"]["id"] == "NEXT_0002"
     assert adapter["next_cpa"]["certificates"] != adapter["cpa_certificates"]
-    assert adapter["partner_certificates_next"] == adapter["partner_certificates"]
+    assert certificates["other_party_next"] == certificates["other_party"] != []
     assert adapter["certificates_apart"] == []

@@ -16,7 +16,7 @@ import pytest
 import weasyprint
 
 from aansluitkit.connection import Connection, load_connection
-from aansluitkit.connection.flows import FlowGroup, flow_groups
+from aansluitkit.connection.flows import FlowGroup, Purpose, flow_groups
 from aansluitkit.documents import date_of, render_netwerkoverzicht, render_picture, write_netwerkoverzicht
 from aansluitkit.documents.lettering import width_of, wrapped
 from aansluitkit.documents.netwerkoverzicht import as_pdf
@@ -28,7 +28,7 @@ A3 = (420, 297)  # mm
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
-@pytest.fixture(params=["connection", "forty_hosts", "example"])
+@pytest.fixture(params=["connection", "forty_hosts", "example", "offloading"])
 def any_connection(request: pytest.FixtureRequest) -> Connection:
     if request.param == "example":
         return load_connection(ROOT / "inventories/voorbeeldgemeente/production")
@@ -65,6 +65,15 @@ def test_every_flow_is_told_whole(any_connection: Connection) -> None:
             assert any_connection.partner.contact.phone in row
             assert "C1" in row
             assert "C2" in row
+
+
+def test_where_tls_ends_is_told(connection: Connection, offloading: Connection) -> None:
+    """In words, and in the rows of the messages: in clear they have no certificates."""
+    passes, ends = (render_netwerkoverzicht(each, DAY) for each in (connection, offloading))
+    assert ("ongeopend door" in passes, "TLS eindigt op" in passes) == (True, False)
+    assert ("ongeopend door" in ends, "TLS eindigt op" in ends) == (False, True)
+    [group] = [group for group in flow_groups(offloading) if group.first.purpose is Purpose.MESSAGES_IN_CLEAR]
+    assert "geen: TLS is op de loadbalancer geëindigd" in row_of(ends, group)
 
 
 def test_every_system_and_certificate_is_told(connection: Connection) -> None:

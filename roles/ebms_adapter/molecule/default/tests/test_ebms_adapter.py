@@ -3,9 +3,7 @@
 import pytest
 
 CERTIFICATES = "/etc/aansluitkit/certificates"
-CRLS = "/var/lib/aansluitkit-crl/crls.pem"
 UNIT = "aansluitkit-adapter"
-FETCH = "aansluitkit-crl"
 
 
 @pytest.fixture
@@ -48,25 +46,6 @@ def test_revoked_certificate_does_not(host, address):
     assert "certificate revoked" in journal(host, UNIT)
 
 
-def test_crls_are_fetched_by_a_timer(host):
-    assert host.service(f"{FETCH}.timer").is_enabled
-    assert host.service(f"{FETCH}.timer").is_running
-    file = host.file(CRLS)
-    assert (file.user, file.mode) == (FETCH, 0o644)
-    assert file.content_string.count("BEGIN X509 CRL") == 3
-
-
-def test_unreachable_crl_is_told_and_the_old_one_stays(host):
-    """And a fetch that brings all mends the unit."""
-    before = host.file(CRLS).content_string
-    host.check_output("systemctl stop aansluitkit-crl-publisher")
-    assert host.run(f"systemctl start {FETCH}").rc != 0
-    assert "http://crl.mijnoverheid.test/g4-tsp.crl can't be fetched from here: " in journal(host, FETCH)
-    assert host.file(CRLS).content_string == before
-    host.check_output("systemctl start aansluitkit-crl-publisher")
-    host.check_output(f"systemctl start {FETCH}")
-
-
 def test_no_certificate_does_not(host, address):
     assert "alert" in ebms(host, address).stderr
 
@@ -87,15 +66,13 @@ def test_is_ready(host, address):
 
 def test_runs_as_nobody_in_particular(host):
     assert host.check_output(f"systemctl show --property=User --value {UNIT}") == "aansluitkit"
-    for unit in (UNIT, FETCH):
-        exposure = host.run(f"systemd-analyze security --threshold=20 {unit}")
-        assert exposure.rc == 0, exposure.stdout[-200:]
+    exposure = host.run(f"systemd-analyze security --threshold=20 {UNIT}")
+    assert exposure.rc == 0, exposure.stdout[-200:]
 
 
-@pytest.mark.parametrize("unit", [UNIT, FETCH])
-def test_systemd_understands_each_line(host, unit):
+def test_systemd_understands_each_line(host):
     """What it can't read it passes over: a sandbox with a hole."""
-    assert "ignoring" not in host.run(f"systemd-analyze verify {unit}.service").stderr
+    assert "ignoring" not in host.run(f"systemd-analyze verify {UNIT}.service").stderr
 
 
 @pytest.mark.usefixtures("_embedded")
