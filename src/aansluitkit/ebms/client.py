@@ -9,8 +9,8 @@ import socket
 import ssl
 from collections import Counter
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
+from types import SimpleNamespace, TracebackType
+from typing import Self, TypedDict
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -69,7 +69,9 @@ class Client:
         resolver = _Fixed(self._address) if self._address else None
         connector = aiohttp.TCPConnector(ssl=self._context, family=socket.AF_INET, resolver=resolver, limit=64)
         timeout = aiohttp.ClientTimeout(total=EXCHANGE_SECONDS, sock_connect=CONNECT_SECONDS)
-        return aiohttp.ClientSession(connector=connector, timeout=timeout)
+        trace = aiohttp.TraceConfig()
+        trace.on_connection_reuseconn.append(_note_reuse)
+        return aiohttp.ClientSession(connector=connector, timeout=timeout, trace_configs=[trace])
 
     async def close(self) -> None:
         """Close all connections."""
@@ -86,25 +88,52 @@ class Client:
             del self._exchanges[session]
             await session.close()
 
-    async def post(self, endpoint: str, body: bytes, content_type: str = CONTENT_TYPE) -> Reply:
+    async def post(
+        self, endpoint: str, body: bytes, content_type: str = CONTENT_TYPE, *, repeatable: bool = True
+    ) -> Reply:
         """Post the message ``body`` to ``endpoint``.
+
+        A connection that was open from before may have been closed by the other side at this very moment: a message
+        that is ``repeatable``, because the partner knows it again, then goes by another one (RFC 9112 section 9.3.1).
 
         Raises:
             HopError: when no ebMS answer came; ``hop`` says where it failed. A StatusError when it was an HTTP status.
         """
-        headers = {"Content-Type": content_type, "SOAPAction": SOAP_ACTION}
         session = self._session
         self._exchanges[session] += 1
         try:
-            # As a file it goes in pieces, and only the piece under way is held encrypted beside it.
-            content = io.BytesIO(body)
-            async with session.post(endpoint, data=content, headers=headers, allow_redirects=False) as response:
-                return _reply(endpoint, response, await _read(endpoint, response.content))
+            while True:
+                way: _Way = {"reused": False}
+                try:
+                    return await _exchange(session, endpoint, body, content_type, way)
+                except (aiohttp.ServerDisconnectedError, ConnectionError):
+                    if not (repeatable and way["reused"]):
+                        raise
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _at_hop(endpoint, error) from error
         finally:
             self._exchanges[session] -= 1
             await self._retire(session)
+
+
+class _Way(TypedDict):
+    """How a request went: by a connection that was open from before, or by a new one."""
+
+    reused: bool
+
+
+async def _note_reuse(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
+    context.trace_request_ctx["reused"] = True
+
+
+async def _exchange(session: aiohttp.ClientSession, endpoint: str, body: bytes, content_type: str, way: _Way) -> Reply:
+    headers = {"Content-Type": content_type, "SOAPAction": SOAP_ACTION}
+    # As a file it goes in pieces, and only the piece under way is held encrypted beside it.
+    content = io.BytesIO(body)
+    async with session.post(
+        endpoint, data=content, headers=headers, allow_redirects=False, trace_request_ctx=way
+    ) as response:
+        return _reply(endpoint, response, await _read(endpoint, response.content))
 
 
 async def _read(endpoint: str, content: aiohttp.StreamReader) -> bytes:

@@ -170,7 +170,8 @@ class Delivery:
 
     async def _send(self, task: Task) -> None:
         try:
-            reply = await self._client.post(task.endpoint, task.body, task.content_type)
+            known_again = not task.business or task.deadline is not None  # by its id, where the CPA has it so
+            reply = await self._client.post(task.endpoint, task.body, task.content_type, repeatable=known_again)
             log.info("sent %s %s", task.action, task.message_id)
             settled = bool(reply.body) and await asyncio.to_thread(self._take, task, reply)
         except (HopError, MalformedError, ErrorListError) as error:

@@ -104,10 +104,12 @@ class LyingClient(Client):
         super().__init__(context)
         self._stage = stage
 
-    async def post(self, endpoint: str, body: bytes, content_type: str = CONTENT_TYPE) -> Reply:
+    async def post(
+        self, endpoint: str, body: bytes, content_type: str = CONTENT_TYPE, *, repeatable: bool = True
+    ) -> Reply:
         """Post, and perhaps post again; the first answer counts."""
         scenario, told = self._stage.scenario, self._stage.bend(body)
-        reply = await super().post(endpoint, told, content_type)
+        reply = await super().post(endpoint, told, content_type, repeatable=repeatable)
         if scenario is Scenario.REPEAT:
             await super().post(endpoint, told, content_type)
         return reply

@@ -101,7 +101,7 @@ class Wire:
     def awaited(self) -> int:
         return sum(not exchange.answer.done() for exchange in self.under_way)
 
-    async def post(self, endpoint: str, body: bytes, content_type: str) -> Reply:
+    async def post(self, endpoint: str, body: bytes, content_type: str, *, repeatable: bool) -> Reply:
         header = read_envelope(*unpack(content_type, body)).header
         order = (header.ref_to_message_id or header.message_id, header.action)
         exchange = Exchange(order, content_type, body, asyncio.get_running_loop().create_future())
