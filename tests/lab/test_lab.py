@@ -356,8 +356,8 @@ def test_drift_is_planned_and_mended() -> None:
 
 
 def rotate(stage: str, limit: str = "all", environment: Mapping[str, str] | None = None) -> None:
-    words = ["ansible-playbook", "--inventory", INVENTORY, "playbooks/rotate.yml", "--limit", limit]
-    done = run([*words, "--extra-vars", f"certificates_stage={stage}"], environment)
+    options = ("--limit", limit, "--extra-vars", f"certificates_stage={stage}")
+    done = play("rotate.yml", *options, environment=environment)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
 
 
@@ -521,8 +521,10 @@ def test_partner_alone_renews_unnoticed() -> None:
     assert verify("") == {}
 
 
-def play(playbook: str, *options: str) -> subprocess.CompletedProcess[str]:
-    return run(["ansible-playbook", "--inventory", INVENTORY, f"playbooks/{playbook}", *options])
+def play(
+    playbook: str, *options: str, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    return run(["ansible-playbook", "--inventory", INVENTORY, f"playbooks/{playbook}", *options], environment)
 
 
 def databases() -> dict[str, str]:
@@ -578,8 +580,8 @@ def test_backup_is_restored_and_equal() -> None:
     assert "messages, which a restore discards; nothing was changed" in " ".join(refused.stdout.split())
     assert verify("pong_goes_back") == {}
     twice = "restore_over=lab.lab restore_discards=messages"
-    words = ["ansible-playbook", "--inventory", INVENTORY, "playbooks/restore.yml"]
-    done = run([*words, "--extra-vars", f"backup={backup} {twice}"], PLAIN)  # as a user types it
+    options = ("--extra-vars", f"backup={backup} {twice}")
+    done = play("restore.yml", *options, environment=PLAIN)  # as a user types it
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
     assert verify("") == {}
 
