@@ -1,4 +1,4 @@
-"""How long the lab takes per step, how many pings it does, and how much memory: ``make bench``.
+"""How long the lab takes per step and per node more, how many pings it does, and how much memory: ``make bench``.
 
 Ratios within one run say something, seconds of different machines do not.
 """
@@ -11,8 +11,11 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import yaml
 from rich.console import Console
 from rich.table import Table
 
@@ -26,12 +29,13 @@ from aansluitkit.verification.site import Site
 INVENTORY = ROOT / "inventories/lab"
 SECONDS = 10  # of pinging
 CLIENTS = (1, 8)
+MORE = 2  # nodes of the adapter in the larger lab
 PINGS = Path(__file__).with_name("pings.py")
 
 
-def measure(environment: dict[str, str] | None = None) -> dict[str, float]:
-    """Make the lab, or bring it up to date, and return the seconds of each step."""
-    command = ["aansluitkit", "lab", "up", str(INVENTORY)]
+def measure(environment: dict[str, str] | None = None, inventory: Path = INVENTORY) -> dict[str, float]:
+    """Make the lab of ``inventory``, or bring it up to date, and return the seconds of each step."""
+    command = ["aansluitkit", "lab", "up", str(inventory)]
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, env={**os.environ, **(environment or {})}
     )
@@ -55,6 +59,21 @@ def measure_cold() -> dict[str, float]:
 def remove(environment: dict[str, str] | None = None) -> None:
     """Remove the lab."""
     subprocess.run(["aansluitkit", "lab", "down"], check=True, env={**os.environ, **(environment or {})})
+
+
+@contextmanager
+def larger() -> Iterator[Path]:
+    """The lab's inventory with ``MORE`` nodes of the adapter, beside it for as long as it is used."""
+    hosts = yaml.safe_load((INVENTORY / "hosts.yml").read_text())
+    nodes = hosts["all"]["children"][Component.ADAPTER.value]["hosts"]
+    last = load_connection(INVENTORY).hosts_of(Component.ADAPTER)[-1]
+    for number in range(1, MORE + 1):
+        addresses = {last.zone: str(last.address + number)}
+        nodes[f"adapter-more-{number}"] = {"connection_addresses": addresses}
+    with tempfile.TemporaryDirectory(prefix="larger-", dir=INVENTORY.parent) as folder:
+        (Path(folder) / "hosts.yml").write_text(yaml.safe_dump(hosts, sort_keys=False))
+        (Path(folder) / "group_vars").symlink_to(INVENTORY / "group_vars")
+        yield Path(folder)
 
 
 def memory() -> float:
@@ -109,6 +128,15 @@ def main() -> None:
     for clients in CLIENTS:
         console.print(f"pings per second through the load balancer, {clients} at once: {pings(clients):.0f}")
     console.print(f"memory of the lab: {memory():.0f} MiB (aim: at most 3072)")
+    remove()
+    with larger() as inventory:
+        try:
+            more = {run: sum(measure(inventory=inventory).values()) for run in ("warm", "again")}
+        finally:
+            remove()
+    for run, total in more.items():
+        each = (total - totals[run]) / MORE
+        console.print(f"each node of the adapter more, {run}: {each:.1f} s, of {totals[run]:.1f} for all")
 
 
 if __name__ == "__main__":
