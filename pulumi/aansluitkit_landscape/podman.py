@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import pulumi
-from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, ResourceProvider
+from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, ResourceProvider, UpdateResult
 
 from aansluitkit.connection import Component, Connection, Host
 from aansluitkit.errors import KitError
@@ -20,13 +20,22 @@ SWITCH = network.namespace_of("switch")
 
 
 class _Replacing(ResourceProvider):
-    """A resource that is made anew for every difference; making is quick and leaves no doubt."""
+    """A resource that is made anew for every difference but more of what ``grows``; making leaves no doubt."""
 
     inputs: tuple[str, ...] = ()
+    grows = ""
 
     def diff(self, _id: str, old: dict[str, Any], new: dict[str, Any]) -> DiffResult:
         different = [name for name in self.inputs if old.get(name) != new.get(name)]
-        return DiffResult(changes=bool(different), replaces=different, delete_before_replace=True)
+        replaces = different if different != [self.grows] or _is_less(old[self.grows], new[self.grows]) else []
+        return DiffResult(changes=bool(different), replaces=replaces, delete_before_replace=True)
+
+
+def _is_less(old: Any, new: Any) -> bool:
+    """Whether ``new`` lacks something of ``old``, or has another thing in its place: both dicts or both lists."""
+    if isinstance(old, dict):
+        return not old.items() <= new.items()
+    return not set(old) <= set(new)
 
 
 def _lost() -> ReadResult:
@@ -38,10 +47,17 @@ class SwitchProvider(_Replacing):
     """A namespace with a bridge per zone."""
 
     inputs = ("zones",)
+    grows = "zones"
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         network.make_switch(SWITCH, props["zones"])
         return CreateResult(id_=SWITCH, outs={**props, "identity": str(network.inode(SWITCH))})
+
+    def update(self, _id: str, old: dict[str, Any], new: dict[str, Any]) -> UpdateResult:
+        for zone in new["zones"]:
+            if zone not in old["zones"]:
+                network.add_zone(SWITCH, zone)
+        return UpdateResult(outs={**new, "identity": old["identity"]})
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         if not network.exists(SWITCH) or not set(props["zones"]) <= set(network.interfaces(SWITCH)):
@@ -56,6 +72,7 @@ class HostNetworkProvider(_Replacing):
     """A namespace with an interface and an address per zone, hanging on the switch."""
 
     inputs = ("name", "addresses", "gateway", "switch")
+    grows = "addresses"
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         namespace = network.namespace_of(props["name"])
@@ -69,6 +86,12 @@ class HostNetworkProvider(_Replacing):
         if any(address not in found.get(zone, []) for zone, address in props["addresses"].items()):
             return _lost()
         return ReadResult(id_=id_, outs={**props, "identity": str(network.inode(id_))})
+
+    def update(self, id_: str, old: dict[str, Any], new: dict[str, Any]) -> UpdateResult:
+        for zone, address in new["addresses"].items():
+            if zone not in old["addresses"]:
+                network.add_interface(id_, SWITCH, zone, address)
+        return UpdateResult(outs={**new, "identity": old["identity"]})
 
     def delete(self, id_: str, _props: dict[str, Any]) -> None:
         network.remove(id_)

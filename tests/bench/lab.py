@@ -63,14 +63,16 @@ def remove(environment: dict[str, str] | None = None) -> None:
 
 @contextmanager
 def larger() -> Iterator[Path]:
-    """The lab's inventory with ``MORE`` nodes of the adapter, beside it for as long as it is used."""
+    """The lab's inventory with ``MORE`` nodes of the adapter, for as long as it is used; no neighbour of the lab's."""
     hosts = yaml.safe_load((INVENTORY / "hosts.yml").read_text())
     nodes = hosts["all"]["children"][Component.ADAPTER.value]["hosts"]
     last = load_connection(INVENTORY).hosts_of(Component.ADAPTER)[-1]
     for number in range(1, MORE + 1):
         addresses = {last.zone: str(last.address + number)}
         nodes[f"adapter-more-{number}"] = {"connection_addresses": addresses}
-    with tempfile.TemporaryDirectory(prefix="larger-", dir=INVENTORY.parent) as folder:
+    place = ROOT / ".cache"  # as deep as the lab's, which says where .lab is seen from there
+    place.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="larger-", dir=place) as folder:
         (Path(folder) / "hosts.yml").write_text(yaml.safe_dump(hosts, sort_keys=False))
         (Path(folder) / "group_vars").symlink_to(INVENTORY / "group_vars")
         yield Path(folder)

@@ -444,55 +444,6 @@ def test_rotation_goes_unnoticed() -> None:
     renewed("g1", 20, ("adapter-1", "adapter-2", "mijnoverheid"), work)
 
 
-def test_tls_ends_at_the_load_balancers() -> None:
-    """Where that is declared it is deployed and proved: who refuses whom, and that no header is believed."""
-    OFFLOAD.write_text("---\nconnection_tls_ends_at: load_balancer\n")
-    made = kit("lab", "up", INVENTORY)
-    assert made.returncode == 0, made.stdout[-3000:] + made.stderr
-    report = json.loads((ROOT / ".lab/report/report.json").read_text())
-    assert report["failed"] == report["skipped"] == 0
-    assert "revocation.crls_are_fresh.lb-1" in {check["id"] for check in report["checks"]}
-
-
-def test_load_balancer_that_lets_everybody_in_is_named() -> None:
-    for host in ("lb-1", "lb-2"):
-        on(host, "sed -i '/deny_status 403/d' /etc/haproxy/haproxy.cfg && systemctl reload haproxy")
-    failed = verify("test_inbound")
-    assert set(failed) == {"inbound.wrong_oin_is_refused"}
-    message = failed["inbound.wrong_oin_is_refused"]["message"]
-    assert message.startswith("load balancer: ")
-    mend(message)
-    assert verify("test_inbound") == {}
-
-
-def test_rotation_goes_unnoticed_where_load_balancers_end_tls() -> None:
-    """Back to the first generation."""
-
-    def work(streams: Streams) -> None:
-        renewal("order", "g4")
-        rotate("trust")
-        assert verify("next_") == {}
-        rotate("use", "adapter:load_balancer")
-        streams.switch(following())
-        rotate("use", "partner")
-        renewal("adopt", "g4")
-        rotate("current")
-
-    renewed("g4", 5, (ENDPOINT, "mijnoverheid"), work)
-
-
-def test_tls_ends_at_the_adapters_again() -> None:
-    """No certificate, key or CRL stays on a load balancer."""
-    OFFLOAD.unlink()
-    made = kit("lab", "up", INVENTORY)
-    assert made.returncode == 0, made.stdout[-3000:] + made.stderr
-    for host in ("lb-1", "lb-2"):
-        places = f"{CERTIFICATES} /etc/haproxy/*.pem /var/lib/aansluitkit-crl /etc/systemd/system/*crl*"
-        left = on(host, f"ls -d {places} 2>/dev/null || true")
-        assert "/" not in left, left
-        assert ".service" not in on(host, "systemctl list-units --failed --plain --no-legend || true")
-
-
 def following() -> str:
     """The id of the CPA that comes next."""
     renewal = load_connection(ROOT / INVENTORY).renewal
@@ -685,15 +636,133 @@ def test_bad_inventory_changes_nothing(tmp_path: Path) -> None:
     assert {host["Id"] for host in containers(network.PREFIX)} == before
 
 
+def test_tls_ends_at_the_load_balancers() -> None:
+    """Where that is declared it is deployed and proved: who refuses whom, and that no header is believed."""
+    OFFLOAD.write_text("---\nconnection_tls_ends_at: load_balancer\n")
+    made = kit("lab", "up", INVENTORY)
+    assert made.returncode == 0, made.stdout[-3000:] + made.stderr
+    report = json.loads((ROOT / ".lab/report/report.json").read_text())
+    assert report["failed"] == report["skipped"] == 0
+    assert "revocation.crls_are_fresh.lb-1" in {check["id"] for check in report["checks"]}
+
+
+def test_load_balancer_that_lets_everybody_in_is_named() -> None:
+    for host in ("lb-1", "lb-2"):
+        on(host, "sed -i '/deny_status 403/d' /etc/haproxy/haproxy.cfg && systemctl reload haproxy")
+    failed = verify("test_inbound")
+    assert set(failed) == {"inbound.wrong_oin_is_refused"}
+    message = failed["inbound.wrong_oin_is_refused"]["message"]
+    assert message.startswith("load balancer: ")
+    mend(message)
+    assert verify("test_inbound") == {}
+
+
+def test_rotation_goes_unnoticed_where_load_balancers_end_tls() -> None:
+    """Back to the first generation."""
+
+    def work(streams: Streams) -> None:
+        renewal("order", "g4")
+        rotate("trust")
+        assert verify("next_") == {}
+        rotate("use", "adapter:load_balancer")
+        streams.switch(following())
+        rotate("use", "partner")
+        renewal("adopt", "g4")
+        rotate("current")
+
+    renewed("g4", 5, (ENDPOINT, "mijnoverheid"), work)
+
+
+def migration(action: str) -> None:
+    subprocess.run([sys.executable, "-m", "aansluitkit.lab.migration", action, INVENTORY], cwd=ROOT, check=True)
+
+
+def test_tls_ends_at_the_adapters_again_and_another_network_is_opened() -> None:
+    """No certificate, key or CRL stays on a load balancer, and messages may take either network, on the same hosts."""
+    before = {host["Id"] for host in containers(network.PREFIX)}
+    OFFLOAD.unlink()
+    migration("begin")
+    made = kit("lab", "up", INVENTORY)
+    assert made.returncode == 0, made.stdout[-3000:] + made.stderr
+    assert {host["Id"] for host in containers(network.PREFIX)} == before
+    for host in ("lb-1", "lb-2"):
+        places = f"{CERTIFICATES} /etc/haproxy/*.pem /var/lib/aansluitkit-crl /etc/systemd/system/*crl*"
+        left = on(host, f"ls -d {places} 2>/dev/null || true")
+        assert "/" not in left, left
+        assert ".service" not in on(host, "systemctl list-units --failed --plain --no-legend || true")
+    report = json.loads((ROOT / ".lab/report/report.json").read_text())
+    assert report["failed"] == report["skipped"] == 0
+    proved = {check["id"] for check in report["checks"]}
+    both = {"inbound.partner_certificate_is_accepted", "outbound.partner_sees_outbound_address.adapter-1"}
+    assert both | {f"inbound.{MOVED}", f"outbound.partner_sees_outbound_address.adapter-1-{ZONE}"} <= proved
+
+
+ZONE = "migration"
+MOVED = f"partner_certificate_is_accepted.{ZONE}"
+
+
+def test_cut_part_of_the_other_network_fails_its_own_checks_alone() -> None:
+    flow = f"ebms-outbound-adapter-1-{ZONE}"
+    found = f"nft -a list chain inet aansluitkit forward | sed -n 's/.*\"{flow}\" # handle //p'"
+    on("fw", f"nft delete rule inet aansluitkit forward handle $({found})")
+    failed = verify("")
+    assert set(failed) == {
+        f"outbound.firewall_lets_us_out.adapter-1-{ZONE}",
+        f"outbound.partner_sees_outbound_address.adapter-1-{ZONE}",
+        f"zones.declared_flow_passes.{flow}",
+        "zones.rules_in_force_are_the_declared_ones.fw",
+    }
+    mend(failed[f"outbound.firewall_lets_us_out.adapter-1-{ZONE}"]["message"])
+    assert verify(ZONE) == {}
+
+
+def test_messages_go_over_to_the_other_network_unnoticed() -> None:
+    """Ours by our name servers, the partner's by its own; then nothing takes the one that was there."""
+    connection = load_connection(ROOT / INVENTORY)
+    with under_load(connection, 5, pings=True) as streams:
+        migration("send")
+        gone_over = play("site.yml", "--limit", "name_server:partner")
+        assert gone_over.returncode == 0, gone_over.stdout[-3000:] + gone_over.stderr
+        on("adapter:partner", "systemctl reload aansluitkit-adapter")
+        time.sleep(STALE)
+        taken = {way: passed(way) for way in WAYS}
+        time.sleep(5)
+        on("adapter:partner", "systemctl reload aansluitkit-adapter")
+        time.sleep(5)
+        new = {way: passed(way) - before for way, before in taken.items()}
+    assert new["ebms-outbound-adapter-1"] == new["ebms-outbound-adapter-2"] == new["ebms-inbound"] == 0, new
+    assert new[f"ebms-inbound-{ZONE}"] > 0, new
+    assert new[f"ebms-outbound-adapter-1-{ZONE}"] + new[f"ebms-outbound-adapter-2-{ZONE}"] > 0, new
+    print(streams.balances)
+    assert all(balance.unnoticed and balance.pings for balance in streams.balances.values()), streams.balances
+    assert verify("") == {}
+
+
+WAYS = [
+    f"{flow}{way}"
+    for flow in ("ebms-inbound", "ebms-outbound-adapter-1", "ebms-outbound-adapter-2")
+    for way in ("", f"-{ZONE}")
+]
+STALE = 12  # seconds that a name may be remembered where it was asked
+
+
+def passed(flow: str) -> int:
+    """How many connections of ``flow`` the firewall has let through."""
+    counted = on("fw", f"nft list chain inet aansluitkit forward | grep '\"{flow}\"'")
+    return int(re.findall(r"counter packets (\d+)", counted)[0])
+
+
 def test_down_leaves_nothing() -> None:
     renewal("order", "g1")  # and broken off
     assert (ROOT / INVENTORY / VARIABLES).exists()
+    assert (ROOT / INVENTORY / "host_vars").exists(), "the move to another network is under way"
     gone = kit("lab", "down")
     assert gone.returncode == 0, gone.stderr
     assert network.all_of(network.PREFIX) == []
     assert not VOLATILE.exists()
     assert not (ROOT / ".lab/pulumi").exists()
     assert not (ROOT / INVENTORY / VARIABLES).exists()
+    assert not (ROOT / INVENTORY / "host_vars").exists()
     assert {path.name for path in Path.home().iterdir()} <= HOME
     processes = subprocess.run(["pgrep", "-f", "conmon.*aansluitkit"], capture_output=True, check=False)
     assert processes.returncode == 1

@@ -19,6 +19,7 @@ from aansluitkit.documents import render_cpa
 from aansluitkit.ebms.cpa import Terms, read_cpa
 from aansluitkit.ebms.signature import Signer
 from aansluitkit.fleet import beside
+from aansluitkit.lab.migration import declare
 from aansluitkit.lab.pki import ENDPOINT, PARTNER, make_pki
 from aansluitkit.project import ROOT
 
@@ -71,7 +72,7 @@ def forty_hosts(tmp_path_factory: pytest.TempPathFactory) -> Connection:
     return connection
 
 
-@pytest.fixture(params=["lab_connection", "forty_hosts", "two_firewalls", "offloading"])
+@pytest.fixture(params=["lab_connection", "forty_hosts", "two_firewalls", "offloading", "two_networks"])
 def any_connection(request: pytest.FixtureRequest) -> Connection:
     found: Connection = request.getfixturevalue(request.param)
     return found
@@ -97,6 +98,20 @@ def two_firewalls(tmp_path_factory: pytest.TempPathFactory) -> Connection:
     begin = "connection_virtual_addresses:\n"
     assert begin in variables.read_text()
     variables.write_text(variables.read_text().replace(begin, f"{begin}  firewall: {shared}\n"))
+    return load_connection(folder)
+
+
+@pytest.fixture
+def lab_copy(tmp_path: Path) -> Path:
+    """An inventory of the lab that may be changed."""
+    return Path(shutil.copytree(LAB, tmp_path / "inventories/lab"))
+
+
+@pytest.fixture(scope="session")
+def two_networks(tmp_path_factory: pytest.TempPathFactory) -> Connection:
+    """The lab on its way to another network."""
+    folder = Path(shutil.copytree(LAB, tmp_path_factory.mktemp("moving") / "inventories/lab"))
+    declare(folder, load_connection(folder), sends=False)
     return load_connection(folder)
 
 

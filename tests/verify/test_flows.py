@@ -35,7 +35,7 @@ def is_from(connection: Connection, flow: Flow, source: Host) -> bool:
     """Whether ``source`` may begin ``flow``: by name, as one of its zone, or as the partner."""
     ours = Component.PARTNER in source.components and flow.source == PARTNER
     return begins_at(connection, flow, source) or (
-        ours and any(source.address in network for network in flow.source_networks)
+        ours and any(address in network for address in source.addresses.values() for network in flow.source_networks)
     )
 
 
@@ -91,10 +91,12 @@ def addresses_beyond(connection: Connection, source: Host) -> dict[str, str]:
     found = {str(address): host.name for host in hosts for address in host.addresses.values()}
     found |= {str(address): name for name, _, address in shared(connection, source)}
     if Component.FIREWALL not in source.components:
-        found |= {
-            str(connection.inbound_address): "the inbound address",
-            str(connection.outbound_address): "the outbound address",
-        }
+        for link in connection.links:
+            there = f" in zone {link.zone}" if link.path else ""
+            found |= {
+                str(link.inbound_address): f"the inbound address{there}",
+                str(link.outbound_address): f"the outbound address{there}",
+            }
     return {address: name for address, name in found.items() if address not in addresses_beside(connection, source)}
 
 

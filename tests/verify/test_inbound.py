@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from aansluitkit.connection import Component, Connection, Host
-from aansluitkit.connection.model import HTTPS_PORT
+from aansluitkit.connection.model import HTTPS_PORT, Link
 from aansluitkit.connection.views import CERTIFICATE_HEADER, CERTIFICATES, CRLS
 from aansluitkit.digikoppeling import OIN_TYPE
 from aansluitkit.ebms.cpa import PartyId
@@ -28,27 +28,28 @@ PATH = "inbound"
 def test_endpoint_resolves(site: Site, connection: Connection, partner: Host) -> None:
     """The partner's resolver gives the inbound address for the endpoint's name."""
     answer = site.probe(partner, "resolve", name=connection.host_name)
-    if answer["addresses"] != [str(connection.inbound_address)]:
+    link = connection.sending
+    if answer["addresses"] != [str(link.inbound_address)]:
         unproved(
-            f"{shown(site, str(connection.inbound_address))}: {connection.host_name} resolves to "
+            f"{shown(site, str(link.inbound_address))}: {connection.host_name} resolves to "
             f"{answer['addresses'] or 'nothing'} for the partner, "
-            f"{connection.inbound_address} was declared (connection_inbound_address)",
+            f"{link.inbound_address} was declared (connection_{link.path}inbound_address)",
             mended(site),
             connection.contacts.network_operator,
         )
 
 
 @pytest.mark.check(PATH, "route")
-def test_firewall_holds_inbound_address(site: Site, connection: Connection, partner: Host) -> None:
+def test_firewall_holds_inbound_address(site: Site, connection: Connection, partner: Host, link: Link) -> None:
     """One firewall carries the inbound address, and forwards packets."""
     hosts = connection.hosts_of(Component.FIREWALL)
     names = ", ".join(host.name for host in hosts)
     mend = site.redeploy(",".join(host.name for host in hosts))
-    held = [host for host in hosts if carries(site, host, connection.inbound_address)]
+    held = [host for host in hosts if carries(site, host, link.inbound_address)]
     if len(held) != 1:
         unproved(
-            f"firewall {names}: {', '.join(host.name for host in held) or 'none'} carries {connection.inbound_address} "
-            "(connection_inbound_address), and one has to, or the partner's packets have no way in",
+            f"firewall {names}: {', '.join(host.name for host in held) or 'none'} carries {link.inbound_address} "
+            f"(connection_{link.path}inbound_address), and one has to, or the partner's packets have no way in",
             mend,
             connection.contacts.network_operator,
         )
@@ -66,17 +67,17 @@ def carries(site: Site, host: Host, address: IPv4Address) -> bool:
 
 
 @pytest.mark.check(PATH, "firewall")
-def test_firewall_lets_partner_in(site: Site, connection: Connection, firewalls: Firewalls, partner: Host) -> None:
+def test_firewall_lets_partner_in(site: Site, firewalls: Firewalls, partner: Host, link: Link) -> None:
     """The firewall lets the partner's connections to the inbound address through."""
-    outcome = site.connect(partner, connection.inbound_address, HTTPS_PORT)
+    outcome = site.connect(partner, link.inbound_address, HTTPS_PORT)
     if outcome not in ("open", "refused"):
-        firewalls.blame("ebms-inbound", outcome)
+        firewalls.blame(f"ebms-inbound{link.suffix}", outcome)
 
 
 @pytest.mark.check(PATH, "load_balancer")
 def test_load_balancer_listens(site: Site, connection: Connection, partner: Host) -> None:
     """The load balancer takes the partner's connections."""
-    outcome = site.connect(partner, connection.inbound_address, HTTPS_PORT)
+    outcome = site.connect(partner, connection.sending.inbound_address, HTTPS_PORT)
     names = ",".join(host.name for host in connection.hosts_of(Component.LOAD_BALANCER))
     if outcome != "open":
         unproved(
@@ -122,7 +123,12 @@ def test_load_balancer_uses(site: Site, connection: Connection, balancer: Host, 
 
 
 def exchange(
-    site: Site, partner: Host, credentials: str | None = CERTIFICATES, prefix: str = "", **request: Any
+    site: Site,
+    partner: Host,
+    credentials: str | None = CERTIFICATES,
+    prefix: str = "",
+    link: Link | None = None,
+    **request: Any,
 ) -> dict[str, Any]:
     """One HTTPS exchange from the partner with our endpoint, with the certificate in folder ``credentials``."""
     connection = site.connection
@@ -130,7 +136,7 @@ def exchange(
     return site.probe(
         partner,
         "tls",
-        address=str(connection.inbound_address),
+        address=str((link or connection.sending).inbound_address),
         port=HTTPS_PORT,
         name=connection.host_name,
         trust=f"{CERTIFICATES}/trust.pem",
@@ -161,10 +167,10 @@ def test_server_certificate_is_trusted(site: Site, connection: Connection, partn
 
 
 @pytest.mark.check(PATH, "tls_client")
-def test_partner_certificate_is_accepted(site: Site, connection: Connection, partner: Host) -> None:
+def test_partner_certificate_is_accepted(site: Site, connection: Connection, partner: Host, link: Link) -> None:
     """The partner's client certificate is accepted."""
     end, hosts = end_of_tls(connection)
-    answer = exchange(site, partner)
+    answer = exchange(site, partner, link=link)
     if answer["layer"] != "http":
         unproved(
             f"client certificate of {connection.partner.name}: the {end} refuses it: {answer['error']}",
@@ -188,7 +194,7 @@ def test_stranger_is_refused(site: Site, connection: Connection, partner: Host, 
 
 
 # What Digikoppeling forbids (TLS004, TLSCIPH001), with OpenSSL's own scruples put aside.
-FORBIDDEN = {
+FORBIDDEN: dict[str, dict[str, Any]] = {
     "tls-1.1": {"newest": "TLSv1_1", "ciphers": "ALL@SECLEVEL=0"},
     "cbc": {"newest": "TLSv1_2", "ciphers": "ECDHE-RSA-AES256-SHA384:ECDHE-ECDSA-AES256-SHA384"},
     "dhe": {"newest": "TLSv1_2", "ciphers": "DHE-RSA-AES256-GCM-SHA384"},

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from aansluitkit.connection import Component, Connection, Host
-from aansluitkit.connection.flows import merged
+from aansluitkit.connection.firewalls import routes_of
+from aansluitkit.connection.model import Link
 from aansluitkit.connection.names import resolvers_of
 from aansluitkit.connection.views import CERTIFICATES, CRLS
 from aansluitkit.verification.firewalls import Firewalls
@@ -23,21 +24,23 @@ SEEN_WITHIN = 10  # seconds
 
 
 def published(connection: Connection) -> str:
-    """The address of the partner's endpoint."""
-    return str(connection.partner.address)
+    """The address of the partner's endpoint, where our messages go."""
+    return str(connection.sending.partner.address)
 
 
 @pytest.mark.check(PATH, "dns")
 def test_partner_resolves(site: Site, connection: Connection, adapter: Host) -> None:
     """The adapter's resolver gives the partner's address for its endpoint's name."""
     answer = site.probe(adapter, "resolve", name=connection.partner.host_name)
-    known = connection.partner.inbound_addresses
+    link = connection.sending
+    known = link.partner.inbound_addresses
     found = [ip_address(address) for address in answer["addresses"]]
     if not found or not all(any(address in network for network in known) for address in found):
         servers = " and ".join(shown(site, str(server)) for server in resolvers_of(connection, adapter))
         unproved(
             f"{servers}: {connection.partner.host_name} resolves to {answer['addresses'] or 'nothing'} for "
-            f"{adapter.name}, {', '.join(map(str, known))} was declared (connection_partner.inbound_addresses)",
+            f"{adapter.name}, {', '.join(map(str, known))} was declared "
+            f"(connection_{link.path}partner.inbound_addresses)",
             mended(site),
             connection.contacts.network_operator,
         )
@@ -66,7 +69,7 @@ def test_diginetwerk_is_sought_there_alone(site: Site, connection: Connection) -
     firewall = connection.host_of(Component.FIREWALL)
     shown = site.run(firewall, "ip -4 route show").stdout.split("\n")
     found = {line.split()[0] for line in shown if f" via {there.router} " in f"{line} "}
-    wanted = {str(network).removesuffix("/32") for network in merged(there.ranges)}
+    wanted = {route["network"] for route in routes_of(connection, firewall)}
     differing = [f"{network} is missing" for network in sorted(wanted - found)]
     differing += [f"{network} leads there as well" for network in sorted(found - wanted)]
     if differing:
@@ -79,41 +82,45 @@ def test_diginetwerk_is_sought_there_alone(site: Site, connection: Connection) -
 
 
 @pytest.mark.check(PATH, "firewall")
-def test_firewall_lets_us_out(site: Site, connection: Connection, firewalls: Firewalls, adapter: Host) -> None:
+def test_firewall_lets_us_out(
+    site: Site, connection: Connection, firewalls: Firewalls, adapter: Host, link: Link
+) -> None:
     """The firewall lets the adapter's connections to the partner through."""
-    outcome = site.connect(adapter, published(connection), connection.partner.port)
+    outcome = site.connect(adapter, link.partner.address, connection.partner.port)
     if outcome not in ("open", "refused"):
-        firewalls.blame(f"ebms-outbound-{adapter.name}", outcome)
+        firewalls.blame(f"ebms-outbound-{adapter.name}{link.suffix}", outcome)
 
 
 @pytest.mark.check(PATH, "firewall")
-def test_partner_sees_outbound_address(site: Site, connection: Connection, adapter: Host, partner: Host) -> None:
+def test_partner_sees_outbound_address(
+    site: Site, connection: Connection, adapter: Host, partner: Host, link: Link
+) -> None:
     """The partner sees the outbound address, which is not the inbound one (seed 4.4.2)."""
-    request = {"address": published(connection), "port": connection.partner.port}
+    request = {"address": str(link.partner.address), "port": connection.partner.port}
     holding = threading.Thread(target=lambda: site.probe(adapter, "peer_seen", **request))
     holding.start()
     seen: list[str] = []
     until = time.monotonic() + SEEN_WITHIN
-    while str(connection.outbound_address) not in seen and time.monotonic() < until and holding.is_alive():
+    while str(link.outbound_address) not in seen and time.monotonic() < until and holding.is_alive():
         seen += site.probe(partner, "peers", port=connection.partner.port)["peers"]
     holding.join()
-    if str(connection.outbound_address) not in seen:
+    if str(link.outbound_address) not in seen:
         firewall = connection.host_of(Component.FIREWALL).name
         unproved(
             f"firewall {firewall}: {connection.partner.name} sees {', '.join(sorted(set(seen))) or 'nobody'}, not "
-            f"{connection.outbound_address} (connection_outbound_address)",
+            f"{link.outbound_address} (connection_{link.path}outbound_address)",
             site.redeploy(firewall),
             connection.contacts.network_operator,
         )
 
 
 @pytest.mark.check(PATH, "load_balancer")
-def test_partner_listens(site: Site, connection: Connection, adapter: Host) -> None:
+def test_partner_listens(site: Site, connection: Connection, adapter: Host, link: Link) -> None:
     """Something listens at the partner's endpoint."""
-    outcome = site.connect(adapter, published(connection), connection.partner.port)
+    outcome = site.connect(adapter, link.partner.address, connection.partner.port)
     if outcome != "open":
         unproved(
-            f"{connection.partner.name}: {published(connection)}:{connection.partner.port} is {outcome}",
+            f"{connection.partner.name}: {link.partner.address}:{connection.partner.port} is {outcome}",
             "ask the partner whether its endpoint is up",
             connection.partner.contact,
         )

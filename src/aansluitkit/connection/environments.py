@@ -76,9 +76,8 @@ def _names(place: Neighbour) -> Iterator[tuple[str, str, object, str]]:
 
 def _addresses(place: Neighbour) -> Iterator[tuple[str, str, object, str]]:
     connection = place.connection
-    for field in ("inbound_address", "outbound_address"):
-        address = getattr(connection, field)
-        yield "address", field, address, str(address)
+    for path, address in connection.own_addresses:
+        yield "address", path, address, str(address)
     for host in connection.hosts.values():
         for zone, address in host.addresses.items():
             yield "address", f"hosts.{host.name}.addresses.{zone}", address, str(address)

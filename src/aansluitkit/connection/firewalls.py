@@ -16,14 +16,16 @@ from aansluitkit.connection.flows import (
     PARTNER,
     Direction,
     Flow,
+    authorities_by,
     direction_of,
     flows_of,
     hosts_at,
+    link_in,
     meeting_zone,
     merged,
     zone_of,
 )
-from aansluitkit.connection.model import EXTERNAL, Component, Connection, Host
+from aansluitkit.connection.model import Component, Connection, Host, Network
 
 
 def guarded_hosts(connection: Connection) -> list[Host]:
@@ -37,8 +39,12 @@ def firewall_of(connection: Connection, host: Host) -> dict[str, Any]:
     used = {flow[side] for flow in flows for side in ("source", "destination")}
     return {
         "forwarding": Component.FIREWALL in host.components,
-        "addresses": [] if connection.virtual_address(host, EXTERNAL) else carried_addresses(connection, host),
-        "routes": _routes(connection, host),
+        "addresses": [
+            entry
+            for entry in carried_addresses(connection, host)
+            if connection.virtual_address(host, entry["interface"]) is None
+        ],
+        "routes": routes_of(connection, host),
         "state": _state(connection, host),
         "sets": [
             {"name": name, "networks": [str(network) for network in networks]}
@@ -54,12 +60,12 @@ def _rules(connection: Connection, host: Host) -> Iterator[dict[str, Any]]:
     for flow in flows_of(connection):
         if begins_at(connection, flow, host):
             called = {"destination": str(flow.published_address)} if flow.published_address else {}
-            yield {**_rule(flow, "output"), **called}
+            yield {**_rule(connection, flow, "output"), **called}
         if ends_at(connection, flow, host):
-            yield {**_rule(flow, "input"), "from_outside": between and _from_outside(connection, flow)}
+            yield {**_rule(connection, flow, "input"), "from_outside": between and _from_outside(connection, flow)}
         if between and _passes(connection, flow, host):
             yield {
-                **_rule(flow, "forward"),
+                **_rule(connection, flow, "forward"),
                 "from_outside": _from_outside(connection, flow),
                 "published_address": _carried(connection, flow.published_address),
                 "outbound_address": _carried(connection, flow.outbound_address),
@@ -90,18 +96,25 @@ def _passes(connection: Connection, flow: Flow, host: Host) -> bool:
     return not within and host.name not in (flow.source, flow.destination)
 
 
-def _rule(flow: Flow, chain: str) -> dict[str, Any]:
+def _rule(connection: Connection, flow: Flow, chain: str) -> dict[str, Any]:
     return {
         "id": flow.id,
         "chain": chain,
-        "source": "@partner_outbound" if flow.source == PARTNER else str(flow.source_networks[0]),
-        "destination": _REACHED.get(flow.destination, str(flow.destination_networks[0])),
+        "source": _named(connection, _SOURCES, flow.source, flow.source_networks),
+        "destination": _named(connection, _DESTINATIONS, flow.destination, flow.destination_networks),
         "protocol": flow.protocol,
         **({"port": flow.port} if flow.port else {}),
     }
 
 
-_REACHED = {PARTNER: "@partner_inbound", AUTHORITIES: f"@{AUTHORITIES}"}
+_SOURCES = {PARTNER: "partner_outbound"}
+_DESTINATIONS = {PARTNER: "partner_inbound", AUTHORITIES: AUTHORITIES}
+
+
+def _named(connection: Connection, sets: dict[str, str], name: str, networks: tuple[IPv4Network, ...]) -> str:
+    """The set with ``networks``, where what is called ``name`` has one; else the network, of which there is one."""
+    link = link_in(connection, zone_of(connection, networks[0]))
+    return f"@{sets[name]}{link.suffix}" if link and name in sets else str(networks[0])
 
 
 def _from_outside(connection: Connection, flow: Flow) -> bool:
@@ -113,20 +126,31 @@ def _carried(connection: Connection, address: IPv4Address | None) -> str:
 
 
 def carried_addresses(connection: Connection, host: Host) -> list[dict[str, str]]:
-    """The connection's own two addresses, where a firewall host carries them; firewalls that share any share these."""
+    """The connection's own two addresses of each link, where a firewall host carries them.
+
+    Firewalls that share any share these.
+    """
     if Component.FIREWALL not in host.components:
         return []
-    own = (connection.inbound_address, connection.outbound_address)
-    return [{"interface": EXTERNAL, "address": _carried(connection, address)} for address in own]
+    return [
+        {"interface": link.zone, "address": _carried(connection, address)}
+        for link in connection.links
+        for address in (link.inbound_address, link.outbound_address)
+    ]
 
 
-def _routes(connection: Connection, host: Host) -> list[dict[str, str]]:
-    """The way to Diginetwerk, which is that to its ranges alone: a default route would seek the internet there."""
+def routes_of(connection: Connection, host: Host) -> list[dict[str, str]]:
+    """The way to Diginetwerk, which is that to its ranges alone: a default route would seek the internet there.
+
+    What lies in the zone itself needs none, and one would take the place of the zone's own.
+    """
     there = connection.diginetwerk
     if Component.FIREWALL not in host.components or there is None:
         return []
-    networks = [str(network).removesuffix("/32") for network in merged(there.ranges)]
-    return [{"network": network, "router": str(there.router), "interface": EXTERNAL} for network in networks]
+    [zone] = [link.zone for link in connection.links if link.network is Network.DIGINETWERK]
+    beyond = [one for one in merged(there.ranges) if not one.subnet_of(connection.zones[zone].network)]
+    networks = [str(network).removesuffix("/32") for network in beyond]
+    return [{"network": network, "router": str(there.router), "interface": zone} for network in networks]
 
 
 def _state(connection: Connection, host: Host) -> dict[str, Any]:
@@ -148,7 +172,11 @@ def _state(connection: Connection, host: Host) -> dict[str, Any]:
 def _sets(connection: Connection) -> dict[str, tuple[IPv4Network, ...]]:
     """The ranges of others, which grow: a firewall keeps them in sets, so that its rules stay as they are."""
     return {
-        "partner_outbound": merged(connection.partner.outbound_addresses),
-        "partner_inbound": merged(connection.partner.inbound_addresses),
-        AUTHORITIES: merged(connection.crl_addresses),
+        f"{name}{link.suffix}": networks
+        for link in connection.links
+        for name, networks in (
+            (_SOURCES[PARTNER], merged(link.partner.outbound_addresses)),
+            (_DESTINATIONS[PARTNER], merged(link.partner.inbound_addresses)),
+            (_DESTINATIONS[AUTHORITIES], authorities_by(connection, link)),
+        )
     }

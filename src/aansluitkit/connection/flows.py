@@ -13,7 +13,7 @@ from ipaddress import IPv4Address, IPv4Network, collapse_addresses
 from itertools import permutations
 from typing import Literal
 
-from aansluitkit.connection.model import EXTERNAL, HTTP_PORT, HTTPS_PORT, Component, Connection, DnsWay, Host, Model
+from aansluitkit.connection.model import HTTP_PORT, HTTPS_PORT, Component, Connection, DnsWay, Host, Link, Model
 
 PARTNER = "partner"  # what a flow calls the other side, wherever it is
 AUTHORITIES = "pkioverheid"  # and those who publish the CRLs of both parties' certificates
@@ -204,15 +204,28 @@ def _names(connection: Connection) -> Iterator[Flow]:
     for host in connection.hosts.values():
         if Component.MANAGEMENT in host.components:
             continue
-        outside = Component.PARTNER in host.components
-        for server in [primary] if outside else [primary, *secondaries]:
+        if Component.PARTNER in host.components:
+            yield from _names_outside(connection, host, primary)
+            continue
+        for server in [primary, *secondaries]:
             for protocol in protocols if host is not server else ():
                 address = host.addresses.get(server.zone, host.address)
                 flow = _flow(host, server, DNS_PORT, Purpose.NAMES, protocol)
-                update: dict[str, object] = {"source_networks": _networks(address)}
-                if outside:
-                    update["published_address"] = connection.inbound_address
-                yield flow.model_copy(update=update)
+                yield flow.model_copy(update={"source_networks": _networks(address)})
+
+
+def _names_outside(connection: Connection, host: Host, server: Host) -> Iterator[Flow]:
+    """The lab's partner asks our name server, by each link at the address that is published there."""
+    protocols: tuple[Protocol, ...] = ("udp", "tcp")
+    for link in connection.links:
+        for protocol in protocols:
+            flow = _flow(host, server, DNS_PORT, Purpose.NAMES, protocol)
+            there = {
+                "id": flow.id + link.suffix,
+                "source_networks": _networks(host.addresses[link.zone]),
+                "published_address": link.inbound_address,
+            }
+            yield flow.model_copy(update=there)
 
 
 def _names_of_others(connection: Connection) -> Iterator[Flow]:
@@ -246,6 +259,7 @@ def _flow_away(
     """From ``host`` to somebody who is not ours: what a flow calls them, and where they are."""
     (name, address), (protocol, port) = there, service
     zone = zone_of(connection, IPv4Network(address))
+    link = link_in(connection, zone)
     return Flow(
         id=f"{host.name}-{address}-{protocol}-{port}",
         source=host.name,
@@ -256,7 +270,7 @@ def _flow_away(
         port=port,
         purpose=purpose,
         reason=REASONS[purpose],
-        outbound_address=connection.outbound_address if zone == EXTERNAL else None,
+        outbound_address=link.outbound_address if link else None,
     )
 
 
@@ -282,34 +296,36 @@ def hosts_at(connection: Connection, name: str) -> list[Host]:
 def _messages(connection: Connection) -> Iterator[Flow]:
     balancers = connection.hosts_of(Component.LOAD_BALANCER)
     inward = Purpose.MESSAGES_IN_CLEAR if connection.offload else Purpose.MESSAGES_TO_ADAPTER
-    yield Flow(
-        id="ebms-inbound",
-        source=PARTNER,
-        source_networks=merged(connection.partner.outbound_addresses),
-        destination=balancers[0].name if len(balancers) == 1 else Component.LOAD_BALANCER.value,
-        destination_networks=_networks(connection.load_balancer_address),
-        protocol="tcp",
-        port=HTTPS_PORT,
-        purpose=Purpose.MESSAGES_IN,
-        reason=REASONS[Purpose.MESSAGES_IN],
-        published_address=connection.inbound_address,
-    )
+    for link in connection.links:
+        yield Flow(
+            id=f"ebms-inbound{link.suffix}",
+            source=PARTNER,
+            source_networks=merged(link.partner.outbound_addresses),
+            destination=balancers[0].name if len(balancers) == 1 else Component.LOAD_BALANCER.value,
+            destination_networks=_networks(connection.load_balancer_address),
+            protocol="tcp",
+            port=HTTPS_PORT,
+            purpose=Purpose.MESSAGES_IN,
+            reason=REASONS[Purpose.MESSAGES_IN],
+            published_address=link.inbound_address,
+        )
     for adapter in connection.hosts_of(Component.ADAPTER):
         for balancer in balancers:
             yield _flow(balancer, adapter, connection.ports.ebms, inward)
             yield _flow(balancer, adapter, connection.ports.health, Purpose.HEALTH)
-        yield Flow(
-            id=f"ebms-outbound-{adapter.name}",
-            source=adapter.name,
-            source_networks=_networks(adapter.address),
-            destination=PARTNER,
-            destination_networks=merged(connection.partner.inbound_addresses),
-            protocol="tcp",
-            port=connection.partner.port,
-            purpose=Purpose.MESSAGES_OUT,
-            reason=REASONS[Purpose.MESSAGES_OUT],
-            outbound_address=connection.outbound_address,
-        )
+        for link in connection.links:
+            yield Flow(
+                id=f"ebms-outbound-{adapter.name}{link.suffix}",
+                source=adapter.name,
+                source_networks=_networks(adapter.address),
+                destination=PARTNER,
+                destination_networks=merged(link.partner.inbound_addresses),
+                protocol="tcp",
+                port=connection.partner.port,
+                purpose=Purpose.MESSAGES_OUT,
+                reason=REASONS[Purpose.MESSAGES_OUT],
+                outbound_address=link.outbound_address,
+            )
 
 
 def _sharing(connection: Connection) -> Iterator[Flow]:
@@ -346,19 +362,26 @@ def _states(connection: Connection) -> Iterator[Flow]:
 
 
 def _revocation(connection: Connection) -> Iterator[Flow]:
-    for host in connection.judges if connection.crl_addresses else []:
-        yield Flow(
-            id=f"crl-{host.name}",
-            source=host.name,
-            source_networks=_networks(host.address),
-            destination=AUTHORITIES,
-            destination_networks=merged(connection.crl_addresses),
-            protocol="tcp",
-            port=HTTP_PORT,
-            purpose=Purpose.REVOCATION,
-            reason=REASONS[Purpose.REVOCATION],
-            outbound_address=connection.outbound_address,
-        )
+    for link in connection.links:
+        published = authorities_by(connection, link)
+        for host in connection.judges if published else []:
+            yield Flow(
+                id=f"crl-{host.name}{link.suffix}",
+                source=host.name,
+                source_networks=_networks(host.address),
+                destination=AUTHORITIES,
+                destination_networks=published,
+                protocol="tcp",
+                port=HTTP_PORT,
+                purpose=Purpose.REVOCATION,
+                reason=REASONS[Purpose.REVOCATION],
+                outbound_address=link.outbound_address,
+            )
+
+
+def authorities_by(connection: Connection, link: Link) -> tuple[IPv4Network, ...]:
+    """Where the CRLs are that ``link`` leads to."""
+    return merged(tuple(one for one in connection.crl_addresses if connection.link_to(one).zone == link.zone))
 
 
 def _inside(connection: Connection) -> Iterator[Flow]:
@@ -428,14 +451,29 @@ def flow_groups(connection: Connection) -> tuple[FlowGroup, ...]:
 
 def direction_of(connection: Connection, flow: Flow) -> Direction:
     """Whether ``flow`` comes from outside, goes there, or does neither."""
-    outside = [
-        zone_of(connection, networks[0]) == EXTERNAL for networks in (flow.source_networks, flow.destination_networks)
-    ]
+    outside = [link is not None for link in _links_of(connection, flow)]
     if outside[0] == outside[1]:
         return Direction.INSIDE
     return Direction.INBOUND if outside[0] else Direction.OUTBOUND
 
 
+def link_of(connection: Connection, flow: Flow) -> Link | None:
+    """The link by which ``flow`` comes from outside or goes there; None for one inside."""
+    return next((link for link in _links_of(connection, flow) if link), None)
+
+
+def _links_of(connection: Connection, flow: Flow) -> list[Link | None]:
+    """The links beyond which ``flow`` begins and ends; None for our own zones."""
+    ends = (flow.source_networks, flow.destination_networks)
+    return [link_in(connection, zone_of(connection, networks[0])) for networks in ends]
+
+
 def zone_of(connection: Connection, network: IPv4Network) -> str:
-    """The zone in which ``network`` lies; what lies in none is outside."""
-    return next((name for name, zone in connection.zones.items() if network.subnet_of(zone.network)), EXTERNAL)
+    """The zone in which ``network`` lies; what lies in none is outside, beyond the link that leads there."""
+    inside = (name for name, zone in connection.zones.items() if network.subnet_of(zone.network))
+    return next(inside, "") or connection.link_to(network).zone
+
+
+def link_in(connection: Connection, zone: str) -> Link | None:
+    """The link that ends in ``zone``; None for a zone of our own."""
+    return next((link for link in connection.links if link.zone == zone), None)

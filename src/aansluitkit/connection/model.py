@@ -8,6 +8,8 @@ to whom.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network
@@ -32,6 +34,7 @@ from aansluitkit.digikoppeling import OIN_TYPE
 
 _NO_URL = re.compile(r"[^A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]", re.ASCII)
 EXTERNAL = "external"  # the zone of the partner, and of everything that lies in no zone
+MIGRATION = "migration"  # the zone of the second way to the partner, while the connection moves to another network
 HTTP_PORT = 80  # of CRLs, which prove themselves by their signature
 HTTPS_PORT = 443  # Digikoppeling Beveiligingsstandaarden TLS005
 
@@ -222,16 +225,26 @@ class Organisation(Model):
         return f"{OIN_TYPE}:{self.oin}"
 
 
-class Partner(Model):
-    """The other side. Its inbound and outbound addresses differ as a rule (seed 4.4.2); each is one or a network."""
+class PartnerAddresses(Model):
+    """Where the partner is, by addresses or networks; inbound and outbound ones differ as a rule (seed 4.4.2)."""
+
+    inbound_addresses: Annotated[tuple[Range, ...], Field(min_length=1)]
+    outbound_addresses: Annotated[tuple[Range, ...], Field(min_length=1)]
+
+    @property
+    def address(self) -> IPv4Address:
+        """The first address that messages go to: what the lab's name server answers and probes try."""
+        return next(iter(self.inbound_addresses[0].hosts()))
+
+
+class Partner(PartnerAddresses):
+    """The other side."""
 
     name: Title
     # The Compliancevoorziening has a type and number of its own (urn:cv:oin); everyone else an OIN.
     party_id_type: Word = OIN_TYPE
     oin: str
     endpoint: PartnerEndpoint
-    inbound_addresses: Annotated[tuple[Range, ...], Field(min_length=1)]
-    outbound_addresses: Annotated[tuple[Range, ...], Field(min_length=1)]
     contact: Contact
 
     @field_validator("oin")
@@ -252,11 +265,6 @@ class Partner(Model):
     def port(self) -> int:
         """Port of the endpoint."""
         return port_of(self.endpoint)
-
-    @property
-    def address(self) -> IPv4Address:
-        """The first address that messages go to: what the lab's name server answers and probes try."""
-        return next(iter(self.inbound_addresses[0].hosts()))
 
     @property
     def host_name(self) -> str:
@@ -493,10 +501,11 @@ class DnsWay(StrEnum):
 
 
 class View(StrEnum):
-    """Who asks for a name: a host of ours, or anybody else."""
+    """Who asks for a name: a host of ours, or anybody else, by the zone of the link that leads there."""
 
     INTERNAL = "internal"
-    EXTERNAL = "external"
+    EXTERNAL = EXTERNAL
+    MIGRATION = MIGRATION
 
 
 KeyName = Annotated[str, _text(r"[A-Za-z0-9_-]+([.][A-Za-z0-9_-]+)*", "the name of a key, without a dot at its end")]
@@ -505,7 +514,7 @@ KeyName = Annotated[str, _text(r"[A-Za-z0-9_-]+([.][A-Za-z0-9_-]+)*", "the name 
 class DnsUpdates(Model):
     """A primary name server of others that takes updates (RFC 2136), signed with ``key`` (TSIG, RFC 8945).
 
-    Its secret stands in ``secret_dns_update_internal`` or ``secret_dns_update_external``, after the view.
+    Its secret stands in ``secret_dns_update_`` and the view, such as ``secret_dns_update_external``.
     """
 
     server: IPv4Address
@@ -542,6 +551,57 @@ class Diginetwerk(Model):
     ranges: Annotated[tuple[Range, ...], Field(min_length=1)]
     router: IPv4Address
     resolvers: Annotated[tuple[IPv4Address, ...], Field(min_length=1)]
+
+
+class Migration(Model):
+    """The network to which the connection moves, the other one of the two, beside the present one (docs/migrate.md).
+
+    Both are open at once, so that each party goes over when it likes; ``sends`` is whether our messages leave by it.
+    """
+
+    inbound_address: IPv4Address
+    outbound_address: IPv4Address
+    partner: PartnerAddresses
+    sends: Annotated[bool, Field(strict=True)] = False
+
+
+@dataclass(frozen=True, eq=False)
+class Link:
+    """A way to the partner: its network, the zone where it ends here, and who has the addresses of both parties on it.
+
+    ``path`` goes before the names of these in the inventory.
+    """
+
+    network: Network
+    zone: str
+    place: Connection | Migration
+    path: str = ""
+
+    @property
+    def inbound_address(self) -> IPv4Address:
+        """Ours, that the partner sends to."""
+        return self.place.inbound_address
+
+    @property
+    def outbound_address(self) -> IPv4Address:
+        """Ours, that the partner sees."""
+        return self.place.outbound_address
+
+    @property
+    def own_addresses(self) -> Iterator[tuple[str, IPv4Address]]:
+        """Both, with their paths below ``connection_``."""
+        yield f"{self.path}inbound_address", self.inbound_address
+        yield f"{self.path}outbound_address", self.outbound_address
+
+    @property
+    def partner(self) -> PartnerAddresses:
+        """Where the partner is on it."""
+        return self.place.partner
+
+    @property
+    def suffix(self) -> str:
+        """What tells names of this link from those of the present one, which have nothing."""
+        return f"-{self.zone}" if self.path else ""
 
 
 class Connection(Model):
@@ -581,6 +641,7 @@ class Connection(Model):
     package_sources: tuple[PackageSource, ...] = ()
     time_servers: tuple[IPv4Address, ...] = ()
     diginetwerk: Diginetwerk | None = None
+    migration: Migration | None = None
     extra_flows: tuple[ExtraFlow, ...] = ()
     openstack: OpenStack | None = None
 
@@ -593,6 +654,32 @@ class Connection(Model):
         certificates = self.certificates.model_copy(update=changed)
         cpa = self.cpa.model_copy(update=self.renewal.cpa.model_dump())
         return self.model_copy(update={"certificates": certificates, "cpa": cpa, "renewal": None})
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """The ways to the partner: the present one, and during a migration the one that takes over."""
+        present = Link(self.network, EXTERNAL, self)
+        if self.migration is None:
+            return (present,)
+        [other] = {*Network} - {self.network}
+        return (present, Link(other, MIGRATION, self.migration, path="migration."))
+
+    @property
+    def own_addresses(self) -> Iterator[tuple[str, IPv4Address]]:
+        """The connection's own addresses on every link, with their paths below ``connection_``."""
+        for link in self.links:
+            yield from link.own_addresses
+
+    @property
+    def sending(self) -> Link:
+        """The link by which our messages leave."""
+        return self.links[-1] if self.migration and self.migration.sends else self.links[0]
+
+    def link_to(self, network: IPv4Network) -> Link:
+        """The link by which ``network`` is reached, which lies outside: Diginetwerk's for what is its own alone."""
+        theirs = self.diginetwerk.ranges if self.diginetwerk else ()
+        wanted = Network.DIGINETWERK if any(network.subnet_of(one) for one in theirs) else Network.INTERNET
+        return next((link for link in self.links if link.network is wanted), self.links[0])
 
     @property
     def full_name(self) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address
 from typing import Literal
 
-from aansluitkit.connection.model import EXTERNAL, Component, Connection, DnsWay, Host, Model, View
+from aansluitkit.connection.model import Component, Connection, DnsWay, Host, Model, View
 
 
 class Record(Model):
@@ -46,13 +46,14 @@ def own_zones_of(connection: Connection, view: View) -> list[DnsZone]:
 
 def _inside(connection: Connection) -> Iterator[DnsZone]:
     hosts = _own_hosts(connection)
+    outer = [link.zone for link in connection.links]
     forward = [_address(connection.host_name, connection.load_balancer_address)]
     forward += [_address(connection.name_of(host), host.address) for host in hosts]
     yield DnsZone(view=View.INTERNAL, name=connection.domain, records=tuple(forward))
     yield from _lab_partner(connection, View.INTERNAL)
     reverse: dict[str, list[Record]] = {}
     for host in hosts:
-        if host.zone != EXTERNAL:
+        if host.zone not in outer:
             reverse.setdefault(_reverse_zone(host.address), []).append(_pointer(connection.name_of(host), host.address))
     for name, records in reverse.items():
         yield DnsZone(view=View.INTERNAL, name=name, records=tuple(records))
@@ -60,13 +61,15 @@ def _inside(connection: Connection) -> Iterator[DnsZone]:
 
 def _outside(connection: Connection) -> Iterator[DnsZone]:
     """The endpoint and the name server that answers: nobody outside has any use for the rest."""
-    published = [_address(connection.host_name, connection.inbound_address)]
-    published += [
-        _address(connection.name_of(server), connection.inbound_address)
-        for server in connection.hosts_of(Component.NAME_SERVER)[:1]
-    ]
-    yield DnsZone(view=View.EXTERNAL, name=connection.domain, records=tuple(published), signed=True)
-    yield from _lab_partner(connection, View.EXTERNAL)
+    for link in connection.links:
+        published = [_address(connection.host_name, link.inbound_address)]
+        published += [
+            _address(connection.name_of(server), link.inbound_address)
+            for server in connection.hosts_of(Component.NAME_SERVER)[:1]
+        ]
+        view = View(link.zone)
+        yield DnsZone(view=view, name=connection.domain, records=tuple(published), signed=True)
+        yield from _lab_partner(connection, view)
 
 
 def _lab_partner(connection: Connection, view: View) -> Iterator[DnsZone]:
@@ -78,8 +81,8 @@ def _lab_partner(connection: Connection, view: View) -> Iterator[DnsZone]:
 
 def _partners(connection: Connection) -> Iterator[Record]:
     if connection.hosts_of(Component.PARTNER):
-        for name in (connection.partner.host_name, connection.crl_host_name):
-            yield _address(name, connection.partner.address)
+        yield _address(connection.partner.host_name, connection.sending.partner.address)
+        yield _address(connection.crl_host_name, connection.partner.address)
 
 
 def _own_hosts(connection: Connection) -> list[Host]:
@@ -100,9 +103,9 @@ def _reverse_zone(address: IPv4Address) -> str:
 
 
 def resolvers_of(connection: Connection, host: Host) -> list[IPv4Address]:
-    """The name servers that ``host`` asks; the lab's partner stands outside and asks ours from there."""
+    """The name servers that ``host`` asks; the lab's partner asks ours from outside, and moves when we do."""
     if Component.PARTNER in host.components:
-        return [connection.inbound_address]
+        return [connection.sending.inbound_address]
     return inner_resolvers(connection)
 
 

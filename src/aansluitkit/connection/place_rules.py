@@ -76,7 +76,18 @@ def cloud_has_one_firewall(connection: Connection) -> Iterator[Finding]:
         yield "hosts", f"group 'firewall' holds {names}; in OpenStack the kit makes one firewall: keep one"
 
 
+def cloud_has_one_link(connection: Connection) -> Iterator[Finding]:
+    """The cloud's router leads to one external network, and floating addresses are of that."""
+    if connection.openstack and connection.migration:
+        yield (
+            "migration",
+            "is set, but in OpenStack the kit makes one way to the partner: deploy the new network as an environment "
+            "of its own, and go over to that",
+        )
+
+
 PLACE_RULES = (
+    cloud_has_one_link,
     cloud_has_one_firewall,
     lab_stays_on_this_machine,
     hosts_have_one_flavor,

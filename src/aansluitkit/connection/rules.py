@@ -20,6 +20,7 @@ from aansluitkit.connection.identifiers import TEST_PREFIX, check_hrn, doubt_oin
 from aansluitkit.connection.model import (
     EXTERNAL,
     HTTPS_PORT,
+    MIGRATION,
     Component,
     Connection,
     DnsWay,
@@ -27,6 +28,8 @@ from aansluitkit.connection.model import (
     Host,
     Kind,
     Network,
+    PartnerAddresses,
+    View,
     other_port,
 )
 from aansluitkit.connection.place_rules import PLACE_RULES
@@ -123,9 +126,20 @@ def zones_are_no_world(connection: Connection) -> Iterator[Finding]:
 
 
 def external_zone_exists(connection: Connection) -> Iterator[Finding]:
-    """The partner is reached through the zone named external."""
+    """The partner is reached through the zone named external, and the one named migration while there are two ways."""
     if EXTERNAL not in connection.zones:
         yield "zones", f"no zone is named '{EXTERNAL}'; the partner is reached through it: add it with its network"
+    if connection.migration and MIGRATION not in connection.zones:
+        yield (
+            "zones",
+            f"no zone is named '{MIGRATION}', by which connection_migration leads to the partner: add it",
+        )
+    if not connection.migration and MIGRATION in connection.zones:
+        yield (
+            f"zones.{MIGRATION}",
+            "is the zone of a second way to the partner, but connection_migration is not set, so it would count as "
+            "inside: set that, or take out the zone",
+        )
 
 
 def hosts_stand_in_their_zones(connection: Connection) -> Iterator[Finding]:
@@ -147,9 +161,19 @@ def hosts_stand_in_their_zones(connection: Connection) -> Iterator[Finding]:
 
 
 def single_homed(connection: Connection) -> Iterator[Finding]:
-    """Only the firewall stands in several zones; any other host there would be a way round it."""
+    """Only the firewall stands in several zones; any other host there would be a way round it.
+
+    The lab's partner stands wherever a link begins, none of which is ours.
+    """
     for host in connection.hosts.values():
-        if Component.FIREWALL not in host.components and len(host.addresses) > 1:
+        if Component.PARTNER in host.components:
+            missing = [link.zone for link in connection.links if link.zone not in host.addresses]
+            inner = [zone for zone in host.addresses if zone not in {link.zone for link in connection.links}]
+            for zone in missing:
+                yield f"hosts.{host.name}.addresses", f"has no address in zone '{zone}', a way to the partner: add one"
+            for zone in inner:
+                yield f"hosts.{host.name}.addresses.{zone}", f"'{zone}' is a zone of our own: take the partner out"
+        elif Component.FIREWALL not in host.components and len(host.addresses) > 1:
             yield (
                 f"hosts.{host.name}.addresses",
                 f"has addresses in {', '.join(host.addresses)}; only the firewall may stand in several zones: keep one",
@@ -185,16 +209,18 @@ def firewalls_are_one_gateway(connection: Connection) -> Iterator[Finding]:
 
 def no_address_twice(connection: Connection) -> Iterator[Finding]:
     """An address belongs to one host; the connection's own two are the firewall's, beside its interface address."""
-    seen: dict[object, str] = {
-        connection.inbound_address: "connection_inbound_address",
-        connection.outbound_address: "connection_outbound_address",
-    }
-    if connection.inbound_address == connection.outbound_address:
-        yield (
-            "outbound_address",
-            f"{connection.outbound_address} is the inbound address as well; declare both as they leave and enter "
-            "the network, they differ (seed 4.4.2)",
-        )
+    seen: dict[object, str] = {}
+    for link in connection.links:
+        if link.inbound_address == link.outbound_address:
+            yield (
+                f"{link.path}outbound_address",
+                f"{link.outbound_address} is the inbound address as well; declare both as they leave and enter "
+                "the network, they differ (seed 4.4.2)",
+            )
+        for field, address in link.own_addresses:
+            if link.path and address in seen:
+                yield field, f"{address} is already taken by {seen[address]}: each network has addresses of its own"
+            seen.setdefault(address, f"connection_{field}")
     for host in connection.hosts.values():
         for zone, address in host.addresses.items():
             if address in seen:
@@ -290,6 +316,11 @@ def name_servers_fit_the_way(connection: Connection) -> Iterator[Finding]:
     for field, way in (("resolvers", DnsWay.LIST), ("updates", DnsWay.LIST), ("forwarders", DnsWay.ROLE)):
         if getattr(dns, field) and dns.way is not way:
             yield f"dns.{field}", f"belongs to way '{way}', and connection_dns.way is '{dns.way}': take out either"
+    if View.MIGRATION in dns.updates and not connection.migration:
+        yield (
+            f"dns.updates.{View.MIGRATION}",
+            "is of the network of connection_migration, which is not set: take it out",
+        )
 
 
 def diginetwerk_is_known(connection: Connection) -> Iterator[Finding]:
@@ -297,7 +328,8 @@ def diginetwerk_is_known(connection: Connection) -> Iterator[Finding]:
     known = connection.diginetwerk
     if known is None:
         return  # others lead the way there, such as a cloud's router
-    if connection.network is not Network.DIGINETWERK:
+    link = next((link for link in connection.links if link.network is Network.DIGINETWERK), None)
+    if link is None:
         yield "diginetwerk", f"is declared, but connection_network is '{connection.network}': correct either"
         return
     for index, network in enumerate(known.ranges):
@@ -307,10 +339,9 @@ def diginetwerk_is_known(connection: Connection) -> Iterator[Finding]:
                 f"{network} is {network.num_addresses} addresses, so the internet would be sought there: write the "
                 f"ranges of Diginetwerk, none wider than /{WIDEST_ZONE}",
             )
-    own = [("inbound_address", connection.inbound_address), ("outbound_address", connection.outbound_address)]
-    named = [(path, IPv4Network(address)) for path, address in own]
+    named = [(path, IPv4Network(address)) for path, address in link.own_addresses]
     named += [(f"diginetwerk.resolvers.{index}", IPv4Network(each)) for index, each in enumerate(known.resolvers)]
-    for path, network in (*named, *_partner_ranges(connection)):
+    for path, network in (*named, *_ranges_of(link.partner, link.path)):
         if not any(network.subnet_of(each) for each in known.ranges):
             shown = network.network_address if network.prefixlen == 32 else network
             yield (
@@ -318,23 +349,47 @@ def diginetwerk_is_known(connection: Connection) -> Iterator[Finding]:
                 f"{shown} lies in none of connection_diginetwerk.ranges, so no way leads there: write the address on "
                 "Diginetwerk, or add its range",
             )
-    zone = connection.zones.get(EXTERNAL)
+    zone = connection.zones.get(link.zone)
     if zone and known.router not in zone.network:
         yield (
             "diginetwerk.router",
-            f"{known.router} lies outside {zone.network} of zone 'external': take its address there",
+            f"{known.router} lies outside {zone.network} of zone '{link.zone}': take its address there",
         )
 
 
+def networks_are_told_apart(connection: Connection) -> Iterator[Finding]:
+    """With two ways to the partner, its address alone says which one is taken, there and back."""
+    if connection.migration is None:
+        return
+    known = connection.diginetwerk
+    if known is None:
+        yield (
+            "diginetwerk",
+            "is not set; during a migration the firewall has to know which addresses are those of Diginetwerk: write "
+            "ranges, router and resolvers as its operator gave them",
+        )
+        return
+    [link] = [link for link in connection.links if link.network is Network.INTERNET]
+    own = [(path, IPv4Network(address)) for path, address in link.own_addresses]
+    for path, network in (*own, *_ranges_of(link.partner, link.path)):
+        if any(network.overlaps(each) for each in known.ranges):
+            shown = network.network_address if network.prefixlen == 32 else network
+            yield (
+                path,
+                f"{shown} lies in connection_diginetwerk.ranges, and this is the address on the internet: write that",
+            )
+
+
 def own_addresses_are_external(connection: Connection) -> Iterator[Finding]:
-    """The partner sees the inbound and outbound address, so the firewall carries them in the external zone."""
+    """The partner sees the inbound and outbound address, so the firewall carries them in the zone of their link."""
     if connection.openstack:
         return  # its router carries them (place_rules)
-    zone = connection.zones.get(EXTERNAL)
-    for field in ("inbound_address", "outbound_address"):
-        address = getattr(connection, field)
-        if zone is not None and address not in zone.network:
-            yield field, f"{address} lies outside {zone.network} of zone '{EXTERNAL}': take an address of that network"
+    for link in connection.links:
+        zone = connection.zones.get(link.zone)
+        for path, address in link.own_addresses:
+            if zone is not None and address not in zone.network:
+                network = zone.network
+                yield path, f"{address} lies outside {network} of zone '{link.zone}': take an address of that network"
 
 
 def endpoint_names_differ(connection: Connection) -> Iterator[Finding]:
@@ -491,8 +546,8 @@ def endpoint_has_a_domain(connection: Connection) -> Iterator[Finding]:
 
 def _addresses(connection: Connection) -> Iterator[tuple[str, IPv4Network]]:
     """Every address and range of the connection with its path."""
-    yield "inbound_address", IPv4Network(connection.inbound_address)
-    yield "outbound_address", IPv4Network(connection.outbound_address)
+    for path, address in connection.own_addresses:
+        yield path, IPv4Network(address)
     yield from _partner_ranges(connection)
     for name, zone in connection.zones.items():
         yield f"zones.{name}.network", zone.network
@@ -505,9 +560,16 @@ def _addresses(connection: Connection) -> Iterator[tuple[str, IPv4Network]]:
 
 
 def _partner_ranges(connection: Connection) -> Iterator[tuple[str, IPv4Network]]:
+    """The partner's on every link, as far as they are known."""
+    yield from _ranges_of(connection.partner)
+    if connection.migration:
+        yield from _ranges_of(connection.migration.partner, "migration.")
+
+
+def _ranges_of(partner: PartnerAddresses, path: str = "") -> Iterator[tuple[str, IPv4Network]]:
     for field in ("inbound_addresses", "outbound_addresses"):
-        for index, network in enumerate(getattr(connection.partner, field)):
-            yield f"partner.{field}.{index}", network
+        for index, network in enumerate(getattr(partner, field)):
+            yield f"{path}partner.{field}.{index}", network
 
 
 def crls_can_be_fetched(connection: Connection) -> Iterator[Finding]:
@@ -557,17 +619,18 @@ def addresses_are_unicast(connection: Connection) -> Iterator[Finding]:
 
 def addresses_fit_network(connection: Connection) -> Iterator[Finding]:
     """Over the internet both parties meet on public addresses (seed 3.3.3; RFC 1918)."""
-    if connection.network is not Network.INTERNET or connection.environment not in CHAIN:
+    if connection.environment not in CHAIN:
         return
-    own = [("inbound_address", connection.inbound_address), ("outbound_address", connection.outbound_address)]
-    ranges = [(path, network.network_address) for path, network in _partner_ranges(connection)]
-    for path, address in (*own, *ranges):
-        if address.is_private and not any(address in documentation for documentation in DOCUMENTATION):
-            yield (
-                path,
-                f"{address} is private, but connection_network is 'internet' (seed 3.3.3): write the public address, "
-                "or 'diginetwerk' as network",
-            )
+    for link in connection.links:
+        ranges = [(path, network.network_address) for path, network in _ranges_of(link.partner, link.path)]
+        for path, address in (*link.own_addresses, *ranges) if link.network is Network.INTERNET else ():
+            if address.is_private and not any(address in documentation for documentation in DOCUMENTATION):
+                network = "connection_network" if not link.path else "the network of connection_migration"
+                yield (
+                    path,
+                    f"{address} is private, but {network} is 'internet' (seed 3.3.3): write the public address, "
+                    "or 'diginetwerk' as network",
+                )
 
 
 def partner_ranges_are_narrow(connection: Connection) -> Iterator[Finding]:
@@ -583,10 +646,11 @@ def partner_ranges_are_narrow(connection: Connection) -> Iterator[Finding]:
 
 def partner_stands_outside(connection: Connection) -> Iterator[Finding]:
     """The partner's addresses lie in none of our inner zones, nor are they our own."""
-    own = {connection.inbound_address, connection.outbound_address}
+    own = {address for _, address in connection.own_addresses}
+    outer = {link.zone for link in connection.links}
     for path, network in _partner_ranges(connection):
         for name, zone in connection.zones.items():
-            if name != EXTERNAL and network.overlaps(zone.network) and network.prefixlen >= WIDEST_RANGE:
+            if name not in outer and network.overlaps(zone.network) and network.prefixlen >= WIDEST_RANGE:
                 yield path, f"{network} overlaps our zone '{name}', {zone.network}: write the partner's addresses"
         if network.prefixlen >= WIDEST_RANGE and any(address in network for address in own):
             yield path, f"{network} holds our own inbound or outbound address: write the partner's addresses"
@@ -651,7 +715,8 @@ def nothing_outside_reaches_management(connection: Connection) -> Iterator[Findi
     managers = {host.name for host in connection.hosts_of(Component.MANAGEMENT)}
     inner = {Component.MANAGEMENT.value, *managers}
     inner |= {name for name, host in connection.hosts.items() if host.zone == Component.MANAGEMENT.value}
-    outer = {EXTERNAL, *(name for name, host in connection.hosts.items() if host.zone == EXTERNAL)}
+    outer = {link.zone for link in connection.links}
+    outer |= {name for name, host in connection.hosts.items() if host.zone in outer}
     firewalls = {host.name for host in connection.hosts_of(Component.FIREWALL)}
     outer -= firewalls
     inner |= firewalls
@@ -689,7 +754,7 @@ def extra_flows_once(connection: Connection) -> Iterator[Finding]:
 
 def _derived(connection: Connection) -> dict[tuple[str, str, str, int | None], str]:
     """The flows that follow from the topology, as far as its components are there, with their reasons."""
-    needed = (components_are_present, name_servers_fit_the_way, virtual_addresses_lie_in_their_zones)
+    needed = (components_are_present, single_homed, name_servers_fit_the_way, virtual_addresses_lie_in_their_zones)
     if any(finding for rule in needed for finding in rule(connection)):
         return {}
     flows = flows_of(connection.model_copy(update={"extra_flows": ()}))
@@ -758,6 +823,7 @@ RULES: tuple[Rule, ...] = (
     components_are_present,
     name_servers_fit_the_way,
     diginetwerk_is_known,
+    networks_are_told_apart,
     management_is_there,
     lab_partner_is_a_host,
     own_addresses_are_external,

@@ -13,8 +13,18 @@ from cryptography import x509
 
 from aansluitkit.certificates.facts import fingerprint, read_leaf, serial_number
 from aansluitkit.connection.firewalls import carried_addresses, firewall_of, guarded_hosts
-from aansluitkit.connection.flows import Purpose, flows_of, metrics_of
-from aansluitkit.connection.model import EXTERNAL, HTTPS_PORT, PARTIES, USES, Component, Connection, Host, View
+from aansluitkit.connection.flows import Purpose, flows_of, merged, metrics_of
+from aansluitkit.connection.model import (
+    HTTPS_PORT,
+    PARTIES,
+    USES,
+    Component,
+    Connection,
+    Host,
+    Link,
+    Network,
+    View,
+)
 from aansluitkit.connection.names import DnsZone, own_zones_of, resolvers_of, zones_of
 
 CERTIFICATES = "/etc/aansluitkit/certificates"
@@ -104,17 +114,36 @@ def _revocation(connection: Connection, host: Host) -> dict[str, Any]:
 def _dns(connection: Connection, host: Host) -> dict[str, Any]:
     servers = connection.hosts_of(Component.NAME_SERVER)
     primary = servers[0]
-    inside = {str(zone.network) for name, zone in connection.zones.items() if name != EXTERNAL}
-    there = [str(server) for server in connection.diginetwerk.resolvers] if connection.diginetwerk else []
+    outer = [link.zone for link in connection.links]
+    inside = {str(zone.network) for name, zone in connection.zones.items() if name not in outer}
     return {
         "address": str(host.address),
         "forwarders": [str(server) for server in connection.dns.forwarders],
-        "forwarded": [{"name": connection.partner.host_name, "servers": there}] if there else [],
+        "forwarded": _forwarded(connection),
+        "outside_views": [
+            {"name": link.zone, "clients": _asking_by(connection, link)}
+            for link in sorted(connection.links, key=lambda link: not _asking_by(connection, link))
+        ],
         "zones": [_zone(connection, zone) for zone in zones_of(connection)],
         "inside_networks": sorted(inside),
         "primary": "" if host is primary else str(primary.address),
         "secondaries": [str(server.address) for server in servers[1:]] if host is primary else [],
     }
+
+
+def _forwarded(connection: Connection) -> list[dict[str, Any]]:
+    """The partner's name, where our messages leave by Diginetwerk, whose own name servers know what it is there."""
+    there = connection.diginetwerk
+    known = connection.hosts_of(Component.PARTNER)  # in the lab, where its zone is our own name servers' as well
+    if known or there is None or connection.sending.network is not Network.DIGINETWERK:
+        return []
+    return [{"name": connection.partner.host_name, "servers": [str(server) for server in there.resolvers]}]
+
+
+def _asking_by(connection: Connection, link: Link) -> list[str]:
+    """The networks from which ``link`` is asked for names; empty for whoever comes from anywhere else."""
+    there = connection.diginetwerk if link.network is Network.DIGINETWERK and len(connection.links) > 1 else None
+    return [str(network) for network in merged(there.ranges)] if there else []
 
 
 def _dns_updates(connection: Connection, _: Host) -> list[dict[str, Any]]:
@@ -235,6 +264,7 @@ def _adapter(connection: Connection, host: Host) -> dict[str, Any]:
         "domain": connection.host_name,
         "database": _database_url(connection),
         "database_owner": DATABASE_OWNER,
+        "ebms_address": str(host.address),
         "ebms_port": connection.ports.ebms,
         "path": connection.path,
         "certificate_header": CERTIFICATE_HEADER if before else "",
@@ -249,6 +279,7 @@ def _partner(connection: Connection, host: Host) -> dict[str, Any]:
         "domain": connection.partner.host_name,
         "database": "sqlite:////var/lib/aansluitkit/adapter.db",
         "database_owner": "",
+        "ebms_address": str(host.address) if len(connection.links) == 1 else "0.0.0.0",  # noqa: S104 - on each link
         "ebms_port": HTTPS_PORT,
         "path": connection.partner.path,
         "certificate_header": "",

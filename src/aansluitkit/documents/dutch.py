@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from aansluitkit.connection import Component, Environment
-from aansluitkit.connection.flows import Direction, FlowGroup, Purpose
-from aansluitkit.connection.model import Network, View
+from aansluitkit.connection import Component, Connection, Environment
+from aansluitkit.connection.flows import Direction, FlowGroup, Purpose, link_of
+from aansluitkit.connection.model import Link, Network, View
 
 COMPONENTS = {
     Component.FIREWALL: "Firewall",
@@ -31,6 +31,7 @@ NETWORKS = {Network.INTERNET: "Internet", Network.DIGINETWERK: "Diginetwerk"}
 VIEWS = {
     View.INTERNAL: "Binnen: voor de nameservers die de eigen hosts bevragen, en voor niemand anders",
     View.EXTERNAL: "Buiten: voor de nameservers die de andere partij bereikt",
+    View.MIGRATION: "Buiten, op het nieuwe netwerk: voor de nameservers die de andere partij daar bereikt",
 }
 DIRECTIONS = {
     Direction.INBOUND: "inkomend",
@@ -62,3 +63,19 @@ _PURPOSES = {
 def purpose_of(group: FlowGroup) -> str:
     """What the flows are for; of an extra flow, as it was declared."""
     return _PURPOSES.get(group.first.purpose, group.first.reason)
+
+
+def way_of(connection: Connection, group: FlowGroup) -> str:
+    """The direction of the flows, and while there are two networks which of them they take."""
+    link = link_of(connection, group.first)
+    return DIRECTIONS[group.direction] + (on(connection, link, ", ") if link else "")
+
+
+def on(connection: Connection, link: Link, before: str = " op ") -> str:
+    """The network of ``link`` after ``before``, while there are two; nothing where there is no other."""
+    return before + NETWORKS[link.network] if len(connection.links) > 1 else ""
+
+
+def networks_of(connection: Connection) -> str:
+    """The network towards the partner, or both."""
+    return " en ".join(NETWORKS[link.network] for link in connection.links)

@@ -32,13 +32,13 @@ from aansluitkit.connection.model import Contact
 from aansluitkit.documents.dutch import (
     AUTHORITY,
     COMPONENTS,
-    DIRECTIONS,
     ENVIRONMENTS,
     NAME_SERVER,
-    NETWORKS,
     PACKAGE_SOURCE,
     TIME_SERVER,
+    on,
     purpose_of,
+    way_of,
 )
 from aansluitkit.documents.picture import Picture, render_picture
 from aansluitkit.documents.rendering import render
@@ -81,6 +81,7 @@ class Row:
     number: int
     purpose: str
     direction: str
+    way: str
     sources: tuple[End, ...]
     seen_as: str
     called: str
@@ -121,7 +122,7 @@ def render_netwerkoverzicht(connection: Connection, state: date) -> str:
         "netwerkoverzicht.html.j2",
         connection=connection,
         environment=ENVIRONMENTS[connection.environment],
-        network=NETWORKS[connection.network],
+        on={link.zone: on(connection, link) for link in connection.links},
         state=f"{state:%d-%m-%Y}",
         picture=render_picture(connection, state),
         width=f"{min(PAGE[0], PAGE[1] * picture.width / picture.height):.1f}mm",
@@ -156,7 +157,8 @@ def _rows(connection: Connection) -> Iterator[Row]:
         yield Row(
             number=group.number,
             purpose=purpose_of(group),
-            direction=DIRECTIONS[group.direction],
+            direction=group.direction.value,
+            way=way_of(connection, group),
             sources=_ends(connection, ((flow.source, flow.source_networks) for flow in group.flows)),
             seen_as=str(first.outbound_address or ""),
             called=_called(connection, first),

@@ -30,13 +30,13 @@ from aansluitkit.connection.model import EXTERNAL
 from aansluitkit.documents.dutch import (
     AUTHORITY,
     COMPONENTS,
-    DIRECTIONS,
     ENVIRONMENTS,
     NAME_SERVER,
-    NETWORKS,
     PACKAGE_SOURCE,
     TIME_SERVER,
+    networks_of,
     purpose_of,
+    way_of,
 )
 from aansluitkit.documents.lettering import width_of, wrapped
 from aansluitkit.documents.rendering import render
@@ -88,10 +88,11 @@ class Box:
 
 @dataclass(frozen=True)
 class Panel:
-    """A zone, or what lies outside: its boxes beside each other, each with the names of flows that end there."""
+    """Zones, or what lies outside: their boxes beside each other, each with the names of flows that end there."""
 
     title: str
     subtitle: str
+    zones: tuple[str, ...]
     x: float
     width: float
     boxes: tuple[Box, ...]
@@ -150,8 +151,8 @@ class Picture:
     def panels(self) -> tuple[Panel, ...]:
         """What lies outside, and the zones from the outermost inwards."""
         connection, x = self._connection, float(MARGIN + WORDS)
-        zones = sorted(connection.zones, key=lambda name: name != EXTERNAL)
-        network = NETWORKS[connection.network]
+        outer = tuple(link.zone for link in connection.links)
+        zones = [outer, *((name,) for name in connection.zones if name not in outer)]
         outside = [(_partner_box(connection), (PARTNER, *self._partners))]
         if connection.crl_addresses:
             outside.append((_box("partner", AUTHORITY, _ranges(connection.crl_addresses, "CRL's op")), (AUTHORITIES,)))
@@ -164,27 +165,26 @@ class Picture:
             if addresses:
                 asked = tuple(IPv4Network(address) for address in dict.fromkeys(addresses))
                 outside.append((_box("partner", title, _ranges(asked, "bereikt op")), (name,)))
-        plans = [(f"Buiten: {network}", "de andere partij", outside)]
-        plans += [(f"Zone {name}", str(connection.zones[name].network), list(self._boxes(name))) for name in zones]
-        panels = []
-        for title, subtitle, boxes in plans:
-            panels.append(_panel(title, subtitle, x, boxes))
-            x = panels[-1].right + ZONE_GAP
+        panels = [_panel(f"Buiten: {networks_of(connection)}", "de andere partij", (), x, outside)]
+        for names in zones:
+            title = f"{'Zones' if len(names) > 1 else 'Zone'} {' en '.join(names)}"
+            ranges = ", ".join(str(connection.zones[name].network) for name in names)
+            panels.append(_panel(title, ranges, names, panels[-1].right + ZONE_GAP, list(self._boxes(names))))
         return tuple(panels)
 
     @property
     def _partners(self) -> tuple[str, ...]:
         return tuple(host.name for host in self._connection.hosts_of(Component.PARTNER))
 
-    def _boxes(self, zone: str) -> Iterator[tuple[Box, tuple[str, ...]]]:
-        if zone == EXTERNAL:
+    def _boxes(self, zones: tuple[str, ...]) -> Iterator[tuple[Box, tuple[str, ...]]]:
+        if EXTERNAL in zones:
             yield _firewall_box(self._connection, self._firewalls), tuple(host.name for host in self._firewalls)
         clusters: dict[tuple[Component, ...], list[Host]] = {}
         for host in self._connection.hosts.values():
-            if host.zone == zone and not {Component.FIREWALL, Component.PARTNER} & set(host.components):
+            if host.zone in zones and not {Component.FIREWALL, Component.PARTNER} & set(host.components):
                 clusters.setdefault(host.components, []).append(host)
         for components, hosts in clusters.items():
-            shared = self._connection.virtual_address(hosts[0], zone)
+            shared = self._connection.virtual_address(hosts[0], hosts[0].zone)
             yield _cluster_box(components, hosts, shared), tuple(host.name for host in hosts)
 
     @property
@@ -236,7 +236,7 @@ class Picture:
         room = WORDS - 3 * PAD - 2 * GAP
         ends = [self._told(getattr(flow, side) for flow in group.flows) for side in ("source", "destination")]
         texts = [(line, "name") for line in wrapped(purpose_of(group), NAME, room, bold=True)]
-        texts.append((f"{group.service} · {DIRECTIONS[group.direction]}", "text"))
+        texts.append((f"{group.service} · {way_of(self._connection, group)}", "text"))
         texts += [(line, "text") for line in wrapped(" → ".join(ends), TEXT, room)]
         height = max(LANE_LEAST, LINE * len(texts) + PAD)
         first = (height - LINE * len(texts)) / 2 + TEXT
@@ -250,7 +250,7 @@ class Picture:
         wanted = set(self._hosts(names))
         found = []
         for panel in self.panels:
-            whole = panel.title.removeprefix("Zone ") in wanted
+            whole = bool(wanted & {*panel.zones})
             found += [
                 box.middle for box, ends in zip(panel.boxes, panel.ends, strict=True) if whole or wanted & {*ends}
             ]
@@ -300,7 +300,7 @@ class Picture:
         values = {
             "Omgeving": ENVIRONMENTS[connection.environment],
             "Aansluiting": connection.name,
-            "Netwerk": NETWORKS[connection.network],
+            "Netwerk": networks_of(connection),
             "Eigen OIN": connection.organisation.oin,
             "OIN van de partner": connection.partner.oin,
             "Eigen endpoint": connection.endpoint,
@@ -318,7 +318,9 @@ class Picture:
         return tuple(boxes)
 
 
-def _panel(title: str, subtitle: str, x: float, content: list[tuple[Box, tuple[str, ...]]]) -> Panel:
+def _panel(
+    title: str, subtitle: str, zones: tuple[str, ...], x: float, content: list[tuple[Box, tuple[str, ...]]]
+) -> Panel:
     boxes, right = [], x + PAD
     for box, _ in content:
         boxes.append(box.at(right, HEAD + 2 * LINE + PAD))
@@ -327,7 +329,7 @@ def _panel(title: str, subtitle: str, x: float, content: list[tuple[Box, tuple[s
     width = max(least, right - GAP + PAD - x)
     spare = (width - (right - GAP + PAD - x)) / 2 if boxes else 0
     moved = tuple(box.at(box.x + spare, box.y) for box in boxes)
-    return Panel(title, subtitle, x, width, moved, tuple(ends for _, ends in content))
+    return Panel(title, subtitle, zones, x, width, moved, tuple(ends for _, ends in content))
 
 
 def _box(kind: str, title: str, rows: list[tuple[str, str]]) -> Box:
@@ -358,8 +360,9 @@ def _cluster_box(components: tuple[Component, ...], hosts: list[Host], shared: I
 def _partner_box(connection: Connection) -> Box:
     partner = connection.partner
     rows = [("", partner.host_name)]
-    rows += _ranges(partner.inbound_addresses, "ontvangt op")
-    rows += _ranges(partner.outbound_addresses, "zendt vanaf")
+    for link in connection.links:
+        rows += _ranges(link.partner.inbound_addresses, "ontvangt op")
+        rows += _ranges(link.partner.outbound_addresses, "zendt vanaf")
     rows += [("", f"host {host.name}") for host in connection.hosts_of(Component.PARTNER)]
     return _box("partner", partner.name, rows)
 
@@ -375,10 +378,12 @@ def _firewall_box(connection: Connection, firewalls: list[Host]) -> Box:
     rows = [(zone, str(connection.gateway(zone))) for zone in firewalls[0].addresses]
     box = _box("firewall", f"Firewall {' + '.join(host.name for host in firewalls)}", rows)
     lines, y = list(box.lines), box.height + 4
-    for label, address in (("inkomend", connection.inbound_address), ("uitgaand", connection.outbound_address)):
-        carried = connection.carried(address)
-        text = f"{label} {address}" + (f" (hier {carried})" if carried != address else "")
-        lines.append(Line(text, PAD, y, "inbound" if label == "inkomend" else "outbound"))
-        y += LINE
-    width = max(box.width, *(width_of(line.text, TEXT, bold=True) + 2 * PAD for line in lines[-2:]))
+    for link in connection.links:
+        for label, address in (("inkomend", link.inbound_address), ("uitgaand", link.outbound_address)):
+            carried = connection.carried(address)
+            text = f"{label} {address}" + (f" (hier {carried})" if carried != address else "")
+            lines.append(Line(text, PAD, y, "inbound" if label == "inkomend" else "outbound"))
+            y += LINE
+    own = lines[len(box.lines) :]
+    width = max(box.width, *(width_of(line.text, TEXT, bold=True) + 2 * PAD for line in own))
     return replace(box, width=width, height=y - PAD + 4, lines=tuple(lines))

@@ -10,10 +10,11 @@ from aansluitkit.documents.rendering import render_text
 
 
 def render_records(connection: Connection) -> str:
-    """The records of both views; in Dutch what is no record."""
+    """The records of all views; in Dutch what is no record."""
+    zones = {view: own_zones_of(connection, view) for view in View}
     return render_text(
         "dns-records.txt.j2",
         connection=connection,
         environment=ENVIRONMENTS[connection.environment],
-        views=[(VIEWS[view], own_zones_of(connection, view)) for view in View],
+        views=[(VIEWS[view], found) for view, found in zones.items() if found],
     )

@@ -7,6 +7,7 @@ import errno
 import io
 import socket
 import ssl
+import time
 from collections import Counter
 from dataclasses import dataclass
 from types import SimpleNamespace, TracebackType
@@ -21,6 +22,7 @@ from aansluitkit.ebms.message import SOAP_ACTION, fault_reason
 from aansluitkit.ebms.mime import CONTENT_TYPE
 
 CONNECT_SECONDS = 10
+LIFETIME_SECONDS = 300  # of connections that are used all the time: by then the name may lead elsewhere
 EXCHANGE_SECONDS = 60
 MAXIMUM_REPLY = 20 * 1024 * 1024
 # Of these the same message may be accepted later (Digikoppeling ebMS2, HTTP response codes).
@@ -56,6 +58,7 @@ class Client:
         self._address = address
         self._exchanges: Counter[aiohttp.ClientSession] = Counter()
         self._session = self._open()
+        self._opened = time.monotonic()
 
     async def __aenter__(self) -> Self:
         return self
@@ -81,6 +84,7 @@ class Client:
     async def renew(self) -> None:
         """Use new connections from now on: those that are open show what was renewed. Exchanges under way end first."""
         former, self._session = self._session, self._open()
+        self._opened = time.monotonic()
         await self._retire(former)
 
     async def _retire(self, session: aiohttp.ClientSession) -> None:
@@ -99,6 +103,8 @@ class Client:
         Raises:
             HopError: when no ebMS answer came; ``hop`` says where it failed. A StatusError when it was an HTTP status.
         """
+        if time.monotonic() - self._opened > LIFETIME_SECONDS:
+            await self.renew()
         session = self._session
         self._exchanges[session] += 1
         try:

@@ -89,8 +89,8 @@ def _oin(connection: Connection) -> Iterator[Claim]:
 
 
 def _own_addresses(connection: Connection) -> Iterator[Claim]:
-    for path in ("inbound_address", "outbound_address"):
-        yield Claim("address", str(getattr(connection, path)), path)
+    for path, address in connection.own_addresses:
+        yield Claim("address", str(address), path)
 
 
 def _hosts(connection: Connection) -> Iterator[Claim]:

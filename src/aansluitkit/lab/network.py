@@ -58,8 +58,13 @@ def make_switch(namespace: str, zones: list[str]) -> None:
     remove(namespace)
     _make(namespace)
     for zone in zones:
-        run("ip", "-n", namespace, "link", "add", zone, "type", "bridge")
-        run("ip", "-n", namespace, "link", "set", zone, "up")
+        add_zone(namespace, zone)
+
+
+def add_zone(switch: str, zone: str) -> None:
+    """Give ``switch`` a bridge for ``zone``."""
+    run("ip", "-n", switch, "link", "add", zone, "type", "bridge")
+    run("ip", "-n", switch, "link", "set", zone, "up")
 
 
 def make_host(namespace: str, switch: str, addresses: Mapping[str, str], gateway: str | None) -> None:
@@ -67,17 +72,22 @@ def make_host(namespace: str, switch: str, addresses: Mapping[str, str], gateway
     remove(namespace)
     _make(namespace)
     for zone, address in addresses.items():
-        peer = _peer(namespace, zone)
-        if peer in interfaces(switch):  # of a namespace that lost its name while a container lived in it
-            run("ip", "-n", switch, "link", "delete", peer)
-        run("ip", "-n", switch, "link", "add", peer, "type", "veth", "peer", "name", zone, "netns", namespace)
-        run("ip", "-n", switch, "link", "set", peer, "master", zone, "up")
-        # Always the same, so that neighbours find a host that was made anew.
-        run("ip", "-n", namespace, "link", "set", zone, "address", _hardware_address(namespace, zone))
-        run("ip", "-n", namespace, "address", "add", address, "dev", zone)
-        run("ip", "-n", namespace, "link", "set", zone, "up")
+        add_interface(namespace, switch, zone, address)
     if gateway:
         run("ip", "-n", namespace, "route", "add", "default", "via", gateway)
+
+
+def add_interface(namespace: str, switch: str, zone: str, address: str) -> None:
+    """Hang ``namespace`` on the bridge of ``zone``, with ``address`` (``address/length``)."""
+    peer = _peer(namespace, zone)
+    if peer in interfaces(switch):  # of a namespace that lost its name while a container lived in it
+        run("ip", "-n", switch, "link", "delete", peer)
+    run("ip", "-n", switch, "link", "add", peer, "type", "veth", "peer", "name", zone, "netns", namespace)
+    run("ip", "-n", switch, "link", "set", peer, "master", zone, "up")
+    # Always the same, so that neighbours find a host that was made anew.
+    run("ip", "-n", namespace, "link", "set", zone, "address", _hardware_address(namespace, zone))
+    run("ip", "-n", namespace, "address", "add", address, "dev", zone)
+    run("ip", "-n", namespace, "link", "set", zone, "up")
 
 
 def plug(namespace: str, switch: str, *, into: bool) -> None:

@@ -20,6 +20,7 @@ from aansluitkit.lab import image, landscape
 from aansluitkit.lab.adapter import check_adapter
 from aansluitkit.lab.ansible import in_lab
 from aansluitkit.lab.lock import alone, claim, claimed
+from aansluitkit.lab.migration import forget
 from aansluitkit.lab.pki import make_pki
 from aansluitkit.lab.renewal import VARIABLES
 from aansluitkit.lab.steps import Steps
@@ -90,6 +91,7 @@ def lab_down(console: Console) -> None:
         landscape.down(Steps(console).say)
         if inventory:
             (inventory / VARIABLES).unlink(missing_ok=True)  # a renewal that was under way
+            forget(inventory)  # and a migration
         shutil.rmtree(STATE, ignore_errors=True)
     console.print("the lab is gone; what was slow to make stays in the cache")
 

@@ -12,7 +12,7 @@ def shown(site: Site, server: str) -> str:
     connection = site.connection
     ours = connection.hosts_of(Component.NAME_SERVER)
     known = {str(host.address): host.name for host in ours}
-    known |= {str(connection.inbound_address): host.name for host in ours[:1]}
+    known |= {str(link.inbound_address): host.name for link in connection.links for host in ours[:1]}
     return f"name server {known[server]} ({server})" if server in known else f"name server {server}"
 
 

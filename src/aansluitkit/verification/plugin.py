@@ -59,6 +59,10 @@ class Verification:
         if "judge" in metafunc.fixturenames:
             judges = self.connection.judges
             metafunc.parametrize("judge", judges, ids=[judge.name for judge in judges])
+        if "link" in metafunc.fixturenames:
+            links = self.connection.links  # the present one is the only one as a rule, and has no name of its own
+            names = [link.zone if link.path else pytest.HIDDEN_PARAM for link in links]
+            metafunc.parametrize("link", links, ids=names)
         if "balancer" in metafunc.fixturenames:
             balancers = self.connection.hosts_of(Component.LOAD_BALANCER)
             metafunc.parametrize("balancer", balancers, ids=[balancer.name for balancer in balancers])

@@ -12,6 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from aansluitkit.connection import load_connection
+from aansluitkit.lab.migration import VARIABLES as MOVE
+from aansluitkit.lab.migration import declare
+
 ROOT = Path(__file__).parents[3]
 LAB = "lab"
 COMPLIANCE = "voorbeeldgemeente/compliance"
@@ -64,6 +68,16 @@ def replaced(file: str, old: str, new: str) -> Callable[[Path], None]:
 def added(file: str, text: str) -> Callable[[Path], None]:
     """Adds ``text`` at the end of ``file``."""
     return lambda folder: (folder / file).open("a").write(text) and None
+
+
+def moving(old: str, new: str) -> Callable[[Path], None]:
+    """Declares a move to another network, and replaces ``old`` in what is declared by ``new``."""
+
+    def apply(folder: Path) -> None:
+        declare(folder, load_connection(folder), sends=False)
+        replaced(MOVE, old, new)(folder)
+
+    return apply
 
 
 def written(file: str, content: bytes) -> Callable[[Path], None]:
@@ -467,6 +481,20 @@ _BLANKS: list[tuple[str, str, str, str, str, str]] = [
     (PREPROD, OWN, "connection_sender_id: AFZ-VOORBEELD-0101", "connection_sender_id: TODO", "connection_sender_id", "filled in"),
 ]  # fmt: skip
 
+
+def _unplugged(folder: Path) -> None:
+    """A move for which the firewall has no interface."""
+    declare(folder, load_connection(folder), sends=False)
+    (folder / "host_vars/fw/migration.yml").unlink()
+
+
+def _managed_by_the_move(folder: Path) -> None:
+    """A move whose network may reach the controller."""
+    declare(folder, load_connection(folder), sends=False)
+    flow = "  - {source: migration, destination: controller, port: 22, reason: from home as well}\n"
+    added(OWN, flow)(folder)
+
+
 _WHOLE: list[tuple[str, str, str, str, str, Callable[[Path], None]]] = [
     ("no hosts.yml", LAB, ".", HOSTS, "is not there", _without(HOSTS)),
     ("hosts.yml is a folder", LAB, HOSTS, "file", "is a directory", _as_folder(HOSTS)),
@@ -523,6 +551,25 @@ _WHOLE: list[tuple[str, str, str, str, str, Callable[[Path], None]]] = [
      written("group_vars/adapter.yml", b"connection_network: diginetwerk\n")),
     ("typing error in a group's variables", LAB, "group_vars/adapter.yml", "connection_port", "differs between hosts",
      written("group_vars/adapter.yml", b"connection_port: 1\n")),
+    ("zone of a move that is none", LAB, OWN, "connection_zones.migration", "would count as inside",
+     replaced(OWN, "  external: {network: 203.0.113.0/24}\n", "  external: {network: 203.0.113.0/24}\n  migration: {network: 198.18.5.0/24}\n")),
+    ("move without a zone", LAB, MOVE, "connection_zones", "no zone is named 'migration'", moving("  migration:\n", "  elsewhere:\n")),
+    ("move without a firewall", LAB, HOSTS, "fw: connection_addresses", "no address in zone 'migration'", _unplugged),
+    ("move within one network", LAB, MOVE, "connection_migration.network", "not a known name", moving("  sends: false", "  network: internet")),
+    ("move without Diginetwerk", LAB, OWN, "connection_diginetwerk", "during a migration", moving("connection_diginetwerk:", "diginetwerk:")),
+    ("move to where the partner is already", LAB, OWN, "connection_partner.inbound_addresses.0", "this is the address on the internet",
+     moving("ranges:\n  - 198.18.0.0/16", "ranges:\n  - 198.18.0.0/16\n  - 203.0.113.100")),
+    ("move with the present inbound address", LAB, MOVE, "connection_migration.inbound_address", "lies outside", moving("198.18.5.10\n", "203.0.113.10\n")),
+    ("move with one address twice", LAB, MOVE, "connection_migration.outbound_address", "inbound address as well", moving("198.18.5.11", "198.18.5.10")),
+    ("move with the address of a firewall", LAB, "host_vars/fw/migration.yml", "fw: connection_addresses.migration", "already taken", moving("198.18.5.11", "198.18.5.1")),
+    ("move with the whole world as partner", LAB, MOVE, "connection_migration.partner.outbound_addresses.0", "far more than the partner",
+     moving("outbound_addresses:\n    - 198.18.5.100", "outbound_addresses:\n    - 198.0.0.0/8")),
+    ("move with a router elsewhere", LAB, MOVE, "connection_diginetwerk.router", "zone 'migration'", moving("router: 198.18.5.254", "router: 203.0.113.254")),
+    ("move that half sends", LAB, MOVE, "connection_migration.sends", "a boolean is expected", moving("sends: false", "sends: half")),
+    ("names of a move that is none", LAB, OWN, "connection_dns.updates.migration", "take it out",
+     added(OWN, "connection_dns: {way: list, resolvers: [192.0.2.53], updates: {migration: {server: 192.0.2.99, key: kit.test}}}\n")),
+    ("management from the other network", LAB, OWN, "connection_extra_flows.1.destination", "opens management to the outside",
+     _managed_by_the_move),
 ]  # fmt: skip
 
 MUTATIONS = [

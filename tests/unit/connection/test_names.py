@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv4Network, ip_address
 
 from aansluitkit.connection import Component, Connection
 from aansluitkit.connection.flows import NAME_SERVERS, Purpose, flows_of, foreign_name_servers
-from aansluitkit.connection.model import Diginetwerk, Dns, DnsUpdates, DnsWay, View
+from aansluitkit.connection.model import Diginetwerk, Dns, DnsUpdates, DnsWay, Network, View
 from aansluitkit.connection.names import own_zones_of, zones_of
 from aansluitkit.connection.views import views
 from aansluitkit.documents.records import render_records
@@ -25,10 +25,11 @@ def test_inside_gets_inside_addresses_and_outside_the_published_one(lab_connecti
 
 
 def test_outside_learns_nothing_of_the_inside(any_connection: Connection) -> None:
-    published = {str(any_connection.inbound_address), str(any_connection.partner.address)}
-    outside = [zone for zone in zones_of(any_connection) if zone.view is View.EXTERNAL]
-    assert {record.value for zone in outside for record in zone.records} <= published
-    assert [zone.name for zone in outside if zone.signed] == [any_connection.domain]
+    for link in any_connection.links:
+        partners = {str(any_connection.partner.address), str(any_connection.sending.partner.address)}
+        outside = [zone for zone in zones_of(any_connection) if zone.view == link.zone]
+        assert {record.value for zone in outside for record in zone.records} <= {str(link.inbound_address), *partners}
+        assert [zone.name for zone in outside if zone.signed] == [any_connection.domain]
 
 
 def test_every_record_lies_in_its_zone_and_every_address_leads_back(any_connection: Connection) -> None:
@@ -76,14 +77,16 @@ def test_hosts_ask_the_name_servers_of_others_where_there_are_none_of_ours(lab_c
 
 
 def test_partner_is_sought_on_diginetwerk_alone(lab_connection: Connection) -> None:
-    ranges = (IPv4Network("203.0.113.128/25"), IPv4Network("203.0.113.0/25"))
+    ranges = (IPv4Network("203.0.113.0/24"), IPv4Network("10.1.128.0/17"), IPv4Network("10.1.0.0/17"))
     there = Diginetwerk(ranges=ranges, router="203.0.113.254", resolvers=("203.0.113.253",))
-    found = lab_connection.model_copy(update={"diginetwerk": there})
+    hosts = {name: host for name, host in lab_connection.hosts.items() if Component.PARTNER not in host.components}
+    changed = {"network": Network.DIGINETWERK, "diginetwerk": there, "hosts": hosts, "extra_flows": ()}
+    found = lab_connection.model_copy(update=changed)
     seen = views(found)
     assert seen["ns"]["dns"]["forwarded"] == [{"name": "ebms.mijnoverheid.test", "servers": ["203.0.113.253"]}]
     assert seen["fw"]["firewall"]["routes"] == [
-        {"network": "203.0.113.0/24", "router": "203.0.113.254", "interface": "external"}
-    ]
+        {"network": "10.1.0.0/16", "router": "203.0.113.254", "interface": "external"}
+    ], "the zone itself needs no router"
     assert seen["db"]["firewall"]["routes"] == []
     assert {flow.source for flow in flows_of(found) if flow.destination == NAME_SERVERS} == {"ns"}
 

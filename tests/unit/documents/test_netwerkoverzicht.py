@@ -28,7 +28,7 @@ A3 = (420, 297)  # mm
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
-@pytest.fixture(params=["connection", "forty_hosts", "example", "offloading"])
+@pytest.fixture(params=["connection", "forty_hosts", "example", "offloading", "two_networks"])
 def any_connection(request: pytest.FixtureRequest) -> Connection:
     if request.param == "example":
         return load_connection(ROOT / "inventories/voorbeeldgemeente/production")
@@ -74,6 +74,21 @@ def test_where_tls_ends_is_told(connection: Connection, offloading: Connection) 
     assert ("ongeopend door" in ends, "TLS eindigt op" in ends) == (False, True)
     [group] = [group for group in flow_groups(offloading) if group.first.purpose is Purpose.MESSAGES_IN_CLEAR]
     assert "geen: TLS is op de loadbalancer geëindigd" in row_of(ends, group)
+
+
+def test_move_to_another_network_is_told(connection: Connection, two_networks: Connection) -> None:
+    """In words, in the zones and in the flows, where each network has its own."""
+    stays, moves = (render_netwerkoverzicht(each, DAY) for each in (connection, two_networks))
+    assert ("Diginetwerk" in stays, "De aansluiting verhuist" in stays) == (False, False)
+    assert "De aansluiting verhuist: beide netwerken staan open, en onze berichten gaan op Internet." in moves
+    for link in two_networks.links:
+        for address in (link.inbound_address, link.outbound_address):
+            assert moves.count(str(address)) >= 3, "in the picture, its flow, and the list of addresses"
+    [by_internet, by_diginetwerk] = [
+        row_of(moves, group) for group in flow_groups(two_networks) if group.first.purpose is Purpose.MESSAGES_IN
+    ]
+    assert "inkomend, Internet" in by_internet
+    assert "inkomend, Diginetwerk" in by_diginetwerk
 
 
 def test_every_system_and_certificate_is_told(connection: Connection) -> None:

@@ -67,6 +67,18 @@ def test_message_that_may_not_come_twice_does_not() -> None:
     assert against([1, 9], act) == [2]
 
 
+@pytest.mark.parametrize(("lifetime", "requests"), [(300, [3]), (0, [1, 1, 1])])
+def test_connection_is_used_for_a_while(monkeypatch: pytest.MonkeyPatch, lifetime: int, requests: list[int]) -> None:
+    """However busy it is: the name may lead to another network meanwhile."""
+    monkeypatch.setattr("aansluitkit.ebms.client.LIFETIME_SECONDS", lifetime)
+
+    async def act(client: Client, endpoint: str) -> None:
+        for _ in range(3):
+            await client.post(endpoint, b"message")
+
+    assert against([9, 9, 9], act) == requests
+
+
 def test_new_connection_that_breaks_is_a_failure() -> None:
     async def act(client: Client, endpoint: str) -> None:
         with pytest.raises(HopError):

@@ -104,7 +104,7 @@ def test_made_repaired_and_removed(
 
     monkeypatch.setattr(stack, "WORKSPACE", tmp_path / "of-a-colleague")
     database = next(id_ for id_, made in cloud.of("Instance").items() if made["name"] == "db")
-    rule = next(id_ for id_, made in cloud.of("SecGroupRule").items() if made["portRangeMin"] == 5432)
+    rule = next(id_ for id_, made in cloud.of("SecGroupRule").items() if made.get("portRangeMin") == 5432)
     cloud.lose(database)
     cloud.change(rule, remoteIpPrefix="0.0.0.0/0")
     drift = {change.type: (change.kind, change.properties) for change in up(inventory, quiet, no).resources}

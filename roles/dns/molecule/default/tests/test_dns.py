@@ -3,7 +3,7 @@
 import pytest
 
 NAME = "ebms.voorbeeldstad.test"
-INSIDE, OUTSIDE = "192.0.2.10", "203.0.113.10"
+INSIDE, OUTSIDE, OTHER_NETWORK = "192.0.2.10", "203.0.113.10", "198.51.100.10"
 
 
 def dig(host, *words):
@@ -38,13 +38,23 @@ def test_outside_gets_outside_addresses_signed(host):
     assert "RRSIG" in answer
 
 
-def test_signatures_hold(host):
-    """Against the key that the DS record of the parent zone names."""
-    server = other(host)
-    key = dig(host, "+short voorbeeldstad.test DNSKEY", f"@{server}").split(None, 3)
+def test_other_network_gets_its_own_addresses_signed(host):
+    """Also of the second name server, which has fetched each view by its own key."""
+    answer = dig(host, "-b 127.0.0.2 +dnssec", NAME, "@127.0.0.1")
+    assert OTHER_NETWORK in answer
+    assert OUTSIDE not in answer
+    assert "RRSIG" in answer
+
+
+@pytest.mark.parametrize("source", ["", "-b 127.0.0.2"])
+def test_signatures_hold(host, source):
+    """Against the key that the DS record of the parent zone names, which is one for all who are outside."""
+    server = "127.0.0.1" if source else other(host)
+    key = dig(host, "+short voorbeeldstad.test DNSKEY", source, f"@{server}").split(None, 3)
     anchor = f'trust-anchors {{ voorbeeldstad.test. static-key {key[0]} {key[1]} {key[2]} "{key[3].strip()}"; }};'
     host.check_output("printf '%%s' %s > /tmp/anchor", anchor)
-    assert "fully validated" in host.check_output(f"delv -a /tmp/anchor +root=voorbeeldstad.test {NAME} @{server} 2>&1")
+    delv = f"delv {source} -a /tmp/anchor +root=voorbeeldstad.test {NAME} @{server} 2>&1"
+    assert "fully validated" in host.check_output(delv)
 
 
 @pytest.mark.parametrize(
