@@ -109,9 +109,11 @@ def lab_copy(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def two_networks(tmp_path_factory: pytest.TempPathFactory) -> Connection:
-    """The lab on its way to another network."""
+    """The lab on its way to another network, whose names anybody may ask for."""
     folder = Path(shutil.copytree(LAB, tmp_path_factory.mktemp("moving") / "inventories/lab"))
     declare(folder, load_connection(folder), sends=False)
+    with (folder / "group_vars/all/connection.yml").open("a") as file:
+        file.write("connection_dns: {published_to: [0.0.0.0/0, 198.18.7.0/24]}\n")
     return load_connection(folder)
 
 

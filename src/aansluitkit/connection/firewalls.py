@@ -14,15 +14,16 @@ from typing import Any
 from aansluitkit.connection.flows import (
     AUTHORITIES,
     PARTNER,
+    RESOLVERS,
     Direction,
     Flow,
-    authorities_by,
     direction_of,
     flows_of,
     hosts_at,
     link_in,
     meeting_zone,
     merged,
+    ranges_by,
     zone_of,
 )
 from aansluitkit.connection.model import Component, Connection, Host, Network
@@ -107,7 +108,7 @@ def _rule(connection: Connection, flow: Flow, chain: str) -> dict[str, Any]:
     }
 
 
-_SOURCES = {PARTNER: "partner_outbound"}
+_SOURCES = {PARTNER: "partner_outbound", RESOLVERS: RESOLVERS}
 _DESTINATIONS = {PARTNER: "partner_inbound", AUTHORITIES: AUTHORITIES}
 
 
@@ -177,6 +178,7 @@ def _sets(connection: Connection) -> dict[str, tuple[IPv4Network, ...]]:
         for name, networks in (
             (_SOURCES[PARTNER], merged(link.partner.outbound_addresses)),
             (_DESTINATIONS[PARTNER], merged(link.partner.inbound_addresses)),
-            (_DESTINATIONS[AUTHORITIES], authorities_by(connection, link)),
+            (_DESTINATIONS[AUTHORITIES], ranges_by(connection, link, connection.crl_addresses)),
+            (_SOURCES[RESOLVERS], ranges_by(connection, link, connection.dns.published_to)),
         )
     }

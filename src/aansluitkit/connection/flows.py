@@ -20,6 +20,7 @@ AUTHORITIES = "pkioverheid"  # and those who publish the CRLs of both parties' c
 NAME_SERVERS = "nameservers"  # and name servers that are not ours
 PACKAGE_SOURCES = "packagesources"  # and where the distribution's packages are
 TIME_SERVERS = "timeservers"  # and who tells the time
+RESOLVERS = "resolvers"  # and who asks our name servers from outside
 SSH_PORT = 22
 DNS_PORT = 53
 NTP_PORT = 123
@@ -42,6 +43,7 @@ class Purpose(StrEnum):
     METRICS = "metrics"
     FIGURES = "figures"
     NAMES = "names"
+    NAMES_GIVEN = "names_given"
     UPDATES = "updates"
     MANAGEMENT = "management"
     REVOCATION = "revocation"
@@ -64,6 +66,7 @@ REASONS = {
     Purpose.METRICS: "metrics for Prometheus",
     Purpose.FIGURES: "a person looks at Prometheus, or Grafana asks it",
     Purpose.NAMES: "resolves names",
+    Purpose.NAMES_GIVEN: "others resolve the connection's names",
     Purpose.UPDATES: "enters the connection's records at name servers of others (RFC 2136)",
     Purpose.MANAGEMENT: "configuration by Ansible over SSH",
     Purpose.REVOCATION: "CRLs of both parties' certificates (BEV PKI004)",
@@ -212,6 +215,27 @@ def _names(connection: Connection) -> Iterator[Flow]:
                 address = host.addresses.get(server.zone, host.address)
                 flow = _flow(host, server, DNS_PORT, Purpose.NAMES, protocol)
                 yield flow.model_copy(update={"source_networks": _networks(address)})
+    yield from _names_published(connection, primary)
+
+
+def _names_published(connection: Connection, server: Host) -> Iterator[Flow]:
+    """Others outside ask our name server, by each link at the address that is published there."""
+    protocols: tuple[Protocol, ...] = ("udp", "tcp")
+    for link in connection.links:
+        asking = ranges_by(connection, link, connection.dns.published_to)
+        for protocol in protocols if asking else ():
+            yield Flow(
+                id=f"dns-inbound-{protocol}{link.suffix}",
+                source=RESOLVERS,
+                source_networks=asking,
+                destination=server.name,
+                destination_networks=_networks(server.address),
+                protocol=protocol,
+                port=DNS_PORT,
+                purpose=Purpose.NAMES_GIVEN,
+                reason=REASONS[Purpose.NAMES_GIVEN],
+                published_address=link.inbound_address,
+            )
 
 
 def _names_outside(connection: Connection, host: Host, server: Host) -> Iterator[Flow]:
@@ -363,7 +387,7 @@ def _states(connection: Connection) -> Iterator[Flow]:
 
 def _revocation(connection: Connection) -> Iterator[Flow]:
     for link in connection.links:
-        published = authorities_by(connection, link)
+        published = ranges_by(connection, link, connection.crl_addresses)
         for host in connection.judges if published else []:
             yield Flow(
                 id=f"crl-{host.name}{link.suffix}",
@@ -379,9 +403,9 @@ def _revocation(connection: Connection) -> Iterator[Flow]:
             )
 
 
-def authorities_by(connection: Connection, link: Link) -> tuple[IPv4Network, ...]:
-    """Where the CRLs are that ``link`` leads to."""
-    return merged(tuple(one for one in connection.crl_addresses if connection.link_to(one).zone == link.zone))
+def ranges_by(connection: Connection, link: Link, ranges: tuple[IPv4Network, ...]) -> tuple[IPv4Network, ...]:
+    """Those of ``ranges``, which lie outside, that ``link`` leads to."""
+    return merged(tuple(one for one in ranges if connection.link_to(one).zone == link.zone))
 
 
 def _inside(connection: Connection) -> Iterator[Flow]:

@@ -525,12 +525,15 @@ class DnsUpdates(Model):
 class Dns(Model):
     """Who is asked for names.
 
-    ``forwarders`` are asked by our own name servers for names of others. With way ``list`` there are none of our own,
-    and all hosts ask ``resolvers``; the records of a view in ``updates`` are entered there, the others by people.
+    ``forwarders`` are asked by our own name servers for names of others, and ``published_to`` are those outside who ask
+    ours: resolvers of the partner, or 0.0.0.0/0 where the parent zone names them to the world. With way ``list`` there
+    are none of our own, and all hosts ask ``resolvers``; the records of a view in ``updates`` are entered there, the
+    others by people.
     """
 
     way: DnsWay = DnsWay.ROLE
     forwarders: tuple[IPv4Address, ...] = ()
+    published_to: tuple[Range, ...] = ()
     resolvers: tuple[IPv4Address, ...] = ()
     updates: dict[View, DnsUpdates] = {}
 

@@ -12,6 +12,7 @@ from aansluitkit.connection.flows import (
     NAME_SERVERS,
     PACKAGE_SOURCES,
     PARTNER,
+    RESOLVERS,
     SSH_PORT,
     TIME_SERVERS,
     flows_of,
@@ -313,9 +314,18 @@ def name_servers_fit_the_way(connection: Connection) -> Iterator[Finding]:
         )
     if dns.way is DnsWay.LIST and not dns.resolvers:
         yield "dns.resolvers", "is not set; with way 'list' the hosts ask name servers of others: write their addresses"
-    for field, way in (("resolvers", DnsWay.LIST), ("updates", DnsWay.LIST), ("forwarders", DnsWay.ROLE)):
+    of_role, of_list = ("forwarders", "published_to"), ("resolvers", "updates")
+    for field, way in (*((field, DnsWay.ROLE) for field in of_role), *((field, DnsWay.LIST) for field in of_list)):
         if getattr(dns, field) and dns.way is not way:
             yield f"dns.{field}", f"belongs to way '{way}', and connection_dns.way is '{dns.way}': take out either"
+    outer = {link.zone for link in connection.links}
+    for index, network in enumerate(dns.published_to):
+        for name, zone in connection.zones.items():
+            if name not in outer and network.subnet_of(zone.network):
+                yield (
+                    f"dns.published_to.{index}",
+                    f"{network} lies in our zone '{name}', whose hosts ask without that: write who asks from outside",
+                )
     if View.MIGRATION in dns.updates and not connection.migration:
         yield (
             f"dns.updates.{View.MIGRATION}",
@@ -664,7 +674,7 @@ def names_are_unambiguous(connection: Connection) -> Iterator[Finding]:
     for component in SHARING:
         if component in connection.zones:
             yield f"zones.{component}", f"'{component}' is what flows call the hosts of that group: rename the zone"
-    for name in (PARTNER, AUTHORITIES, NAME_SERVERS, PACKAGE_SOURCES, TIME_SERVERS):
+    for name in (PARTNER, AUTHORITIES, NAME_SERVERS, PACKAGE_SOURCES, TIME_SERVERS, RESOLVERS):
         for kind, taken in (("hosts", connection.hosts), ("zones", connection.zones)):
             if name in taken:
                 yield f"{kind}.{name}", f"'{name}' is what flows call others outside, at their addresses: rename it"

@@ -27,6 +27,7 @@ AUTHORITY = "Uitgever van certificaten"
 NAME_SERVER = "Nameserver van een ander"
 PACKAGE_SOURCE = "Bron van pakketten"
 TIME_SERVER = "Tijdserver"
+RESOLVER = "Resolvers van anderen"
 NETWORKS = {Network.INTERNET: "Internet", Network.DIGINETWERK: "Diginetwerk"}
 VIEWS = {
     View.INTERNAL: "Binnen: voor de nameservers die de eigen hosts bevragen, en voor niemand anders",
@@ -52,6 +53,7 @@ _PURPOSES = {
     Purpose.METRICS: "meetwaarden voor Prometheus",
     Purpose.FIGURES: "meetwaarden en meldingen bekijken",
     Purpose.NAMES: "namen opzoeken (DNS)",
+    Purpose.NAMES_GIVEN: "anderen zoeken de namen van de aansluiting op (DNS)",
     Purpose.UPDATES: "namen invoeren (DNS-updates)",
     Purpose.MANAGEMENT: "beheer over SSH",
     Purpose.PACKAGES: "pakketten en beveiligingsupdates van de distributie ophalen",

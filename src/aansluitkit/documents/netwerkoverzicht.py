@@ -22,6 +22,7 @@ from aansluitkit.connection.flows import (
     NAME_SERVERS,
     PACKAGE_SOURCES,
     PARTNER,
+    RESOLVERS,
     TIME_SERVERS,
     FlowGroup,
     Purpose,
@@ -35,6 +36,7 @@ from aansluitkit.documents.dutch import (
     ENVIRONMENTS,
     NAME_SERVER,
     PACKAGE_SOURCE,
+    RESOLVER,
     TIME_SERVER,
     on,
     purpose_of,
@@ -52,6 +54,7 @@ OTHERS = {
     NAME_SERVERS: NAME_SERVER,
     PACKAGE_SOURCES: PACKAGE_SOURCE,
     TIME_SERVERS: TIME_SERVER,
+    RESOLVERS: RESOLVER,
 }
 OF_THE_NETWORK = {Component.FIREWALL, Component.NAME_SERVER, Component.LOAD_BALANCER}
 _SHOWN_AS = {NameOID.SERIAL_NUMBER: "serialNumber"}

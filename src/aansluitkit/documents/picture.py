@@ -20,6 +20,7 @@ from aansluitkit.connection.flows import (
     NAME_SERVERS,
     PACKAGE_SOURCES,
     PARTNER,
+    RESOLVERS,
     TIME_SERVERS,
     FlowGroup,
     flow_groups,
@@ -33,6 +34,7 @@ from aansluitkit.documents.dutch import (
     ENVIRONMENTS,
     NAME_SERVER,
     PACKAGE_SOURCE,
+    RESOLVER,
     TIME_SERVER,
     networks_of,
     purpose_of,
@@ -156,6 +158,8 @@ class Picture:
         outside = [(_partner_box(connection), (PARTNER, *self._partners))]
         if connection.crl_addresses:
             outside.append((_box("partner", AUTHORITY, _ranges(connection.crl_addresses, "CRL's op")), (AUTHORITIES,)))
+        if asking := connection.dns.published_to:
+            outside.append((_box("partner", RESOLVER, _ranges(asking, "vragen vanaf")), (RESOLVERS,)))
         others = {
             NAME_SERVERS: (NAME_SERVER, foreign_name_servers(connection)),
             PACKAGE_SOURCES: (PACKAGE_SOURCE, tuple(source.address for source in connection.package_sources)),

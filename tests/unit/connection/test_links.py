@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from aansluitkit.connection import Component, Connection, load_connection
-from aansluitkit.connection.flows import Direction, Purpose, direction_of, flow_groups, flows_of
-from aansluitkit.connection.model import EXTERNAL, MIGRATION, Network, PackageSource, View
+from aansluitkit.connection.flows import RESOLVERS, Direction, Purpose, direction_of, flow_groups, flows_of
+from aansluitkit.connection.model import EXTERNAL, MIGRATION, Dns, Network, PackageSource, View
 from aansluitkit.connection.names import zones_of
 from aansluitkit.connection.views import views
 from aansluitkit.lab.migration import declare, forget
@@ -110,6 +110,19 @@ def test_names_outside_are_those_of_the_network_that_one_comes_by(two_networks: 
         {"name": EXTERNAL, "clients": []},
     ], "who comes by Diginetwerk is asked for first"
     assert "198.18.5.0/24" not in told["inside_networks"]
+
+
+def test_others_ask_for_names_by_the_network_that_they_are_on(two_networks: Connection) -> None:
+    asked = {flow.id: flow for flow in flows_of(two_networks) if flow.source == RESOLVERS}
+    assert {*asked} == {f"dns-inbound-{way}" for way in ("udp", "tcp", "udp-migration", "tcp-migration")}
+    ends = [(str(flow.source_networks[0]), str(flow.published_address)) for flow in asked.values()]
+    assert {*ends} == {("0.0.0.0/0", "203.0.113.10"), ("198.18.7.0/24", "198.18.5.10")}
+    told = views(two_networks)
+    for host in ("fw", "ns"):
+        sets = {one["name"]: one["networks"] for one in told[host]["firewall"]["sets"]}
+        assert (sets["resolvers"], sets["resolvers-migration"]) == (["0.0.0.0/0"], ["198.18.7.0/24"])
+    nobody = two_networks.model_copy(update={"dns": Dns()})
+    assert not [flow for flow in flows_of(nobody) if flow.source == RESOLVERS]
 
 
 def test_partner_is_asked_for_where_our_messages_leave(two_networks: Connection) -> None:
