@@ -136,9 +136,12 @@ class NewAddress:
 
     def touch(self, connection: Connection) -> Touched | None:
         """Every connection that declares the old one: its firewall, and nothing of its CPA, which names a host."""
-        partner = connection.partner
-        sides = {"inbound_addresses": partner.inbound_addresses, "outbound_addresses": partner.outbound_addresses}
-        variables = tuple(f"partner.{name}" for name, ranges in sides.items() if self._matters(ranges))
+        sides = {
+            f"{link.path}partner.{name}": getattr(link.partner, name)
+            for link in connection.links
+            for name in ("inbound_addresses", "outbound_addresses")
+        }
+        variables = tuple(path for path, ranges in sides.items() if self._matters(ranges))
         if not variables:
             return None
         names = " and ".join(f"connection_{variable}" for variable in variables)
