@@ -1,7 +1,7 @@
 """What the playbooks backup and restore have done on the controller.
 
 ``python -m aansluitkit.backup pack|seal|check|compare|unpack …``. ``seal`` and ``compare`` read what the hosts told, as
-JSON, on standard input; ``pack`` and ``unpack`` have the passphrase in AANSLUITKIT_BACKUP_PASSPHRASE.
+JSON, on standard input; ``pack``, ``check`` and ``unpack`` have the passphrase in AANSLUITKIT_BACKUP_PASSPHRASE.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from aansluitkit.backup.manifest import NAME, Manifest, check, compare, read_state, seal
-from aansluitkit.backup.vaulted import pack, unpack
+from aansluitkit.backup.vaulted import opened, pack, unpack
 from aansluitkit.connection import load_connection
 from aansluitkit.errors import KitError
 
@@ -55,6 +55,7 @@ def _seal(given: argparse.Namespace) -> None:
 
 def _check(given: argparse.Namespace) -> None:
     manifest = check(given.folder, load_connection(Path(given.inventory)), given.postgresql_version)
+    opened(given.folder / CONFIGURATION, _passphrase())  # as all of the backup is
     print(manifest.model_dump_json())
 
 

@@ -36,10 +36,7 @@ def unpack(source: Path, passphrase: str, folder: Path) -> list[Path]:
     Raises:
         KitError: when the passphrase is another, or a file is there already.
     """
-    try:
-        content = _vault(passphrase).decrypt(source.read_bytes())
-    except (AnsibleError, OSError) as error:
-        raise KitError(f"{source} can't be decrypted: is secret_backup_passphrase the one of that time?") from error
+    content = opened(source, passphrase)
     with tarfile.open(fileobj=io.BytesIO(content)) as file:
         members = [member for member in file.getmembers() if member.isfile()]
         found = [folder / member.name for member in members]
@@ -48,6 +45,18 @@ def unpack(source: Path, passphrase: str, folder: Path) -> list[Path]:
             raise KitError(f"{there} is there already: move it away, or unpack in another folder")
         file.extractall(folder, members=members, filter="data")
     return found
+
+
+def opened(source: Path, passphrase: str) -> bytes:
+    """What ``source`` holds.
+
+    Raises:
+        KitError: when the passphrase is another.
+    """
+    try:
+        return bytes(_vault(passphrase).decrypt(source.read_bytes()))
+    except (AnsibleError, OSError) as error:
+        raise KitError(f"{source} can't be decrypted: is secret_backup_passphrase the one of that time?") from error
 
 
 def _vault(passphrase: str) -> VaultLib:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from aansluitkit.backup.manifest import NAME, Manifest, check, compare, read_sta
 from aansluitkit.backup.vaulted import pack, unpack
 from aansluitkit.connection import Connection
 from aansluitkit.errors import KitError
+from aansluitkit.project import ROOT
 
 STATE: dict[str, Any] = {
     "adapter": "embedded",
@@ -141,3 +143,16 @@ def test_command_says_it_in_one_line(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("aansluitkit: AANSLUITKIT_BACKUP_PASSPHRASE is not set")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(("passphrase", "refused"), [("of that time", False), ("another", True)])
+def test_passphrase_that_opens_nothing_is_refused_before_a_restore(
+    tmp_path: Path, passphrase: str, refused: bool
+) -> None:
+    folder = make(tmp_path)
+    pack([folder / NAME], "of that time", folder / command.CONFIGURATION)
+    words = [sys.executable, "-m", command.__package__, "check", str(folder), str(ROOT / "inventories/lab"), "15"]
+    environment = {**os.environ, command.PASSPHRASE: passphrase}
+    done = subprocess.run(words, capture_output=True, text=True, check=False, env=environment)
+    assert ("secret_backup_passphrase the one of that time?" in done.stderr) is refused
+    assert done.returncode == refused, done.stderr
