@@ -25,6 +25,7 @@ SSH_PORT = 22
 DNS_PORT = 53
 NTP_PORT = 123
 Protocol = Literal["tcp", "udp", "vrrp"]
+DNS_PROTOCOLS: tuple[Protocol, ...] = ("udp", "tcp")
 
 
 class Purpose(StrEnum):
@@ -203,7 +204,6 @@ def _names(connection: Connection) -> Iterator[Flow]:
     if connection.dns.way is DnsWay.LIST:
         return
     primary, *secondaries = connection.hosts_of(Component.NAME_SERVER)
-    protocols: tuple[Protocol, ...] = ("udp", "tcp")
     for host in connection.hosts.values():
         if Component.MANAGEMENT in host.components:
             continue
@@ -211,7 +211,7 @@ def _names(connection: Connection) -> Iterator[Flow]:
             yield from _names_outside(connection, host, primary)
             continue
         for server in [primary, *secondaries]:
-            for protocol in protocols if host is not server else ():
+            for protocol in DNS_PROTOCOLS if host is not server else ():
                 address = host.addresses.get(server.zone, host.address)
                 flow = _flow(host, server, DNS_PORT, Purpose.NAMES, protocol)
                 yield flow.model_copy(update={"source_networks": _networks(address)})
@@ -220,10 +220,9 @@ def _names(connection: Connection) -> Iterator[Flow]:
 
 def _names_published(connection: Connection, server: Host) -> Iterator[Flow]:
     """Others outside ask our name server, by each link at the address that is published there."""
-    protocols: tuple[Protocol, ...] = ("udp", "tcp")
     for link in connection.links:
         asking = ranges_by(connection, link, connection.dns.published_to)
-        for protocol in protocols if asking else ():
+        for protocol in DNS_PROTOCOLS if asking else ():
             yield Flow(
                 id=f"dns-inbound-{protocol}{link.suffix}",
                 source=RESOLVERS,
@@ -240,9 +239,8 @@ def _names_published(connection: Connection, server: Host) -> Iterator[Flow]:
 
 def _names_outside(connection: Connection, host: Host, server: Host) -> Iterator[Flow]:
     """The lab's partner asks our name server, by each link at the address that is published there."""
-    protocols: tuple[Protocol, ...] = ("udp", "tcp")
     for link in connection.links:
-        for protocol in protocols:
+        for protocol in DNS_PROTOCOLS:
             flow = _flow(host, server, DNS_PORT, Purpose.NAMES, protocol)
             there = {
                 "id": flow.id + link.suffix,
@@ -260,10 +258,9 @@ def _names_of_others(connection: Connection) -> Iterator[Flow]:
             yield _flow_away(connection, manager, there, ("tcp", DNS_PORT), Purpose.UPDATES)
     by_all = connection.dns.way is DnsWay.LIST
     asking = connection.own_hosts if by_all else connection.hosts_of(Component.NAME_SERVER)
-    protocols: tuple[Protocol, ...] = ("udp", "tcp")
     for server in _asked_name_servers(connection):
         for host in asking:
-            for protocol in protocols:
+            for protocol in DNS_PROTOCOLS:
                 yield _flow_away(connection, host, (NAME_SERVERS, server), (protocol, DNS_PORT), Purpose.NAMES)
 
 

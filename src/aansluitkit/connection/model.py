@@ -668,6 +668,11 @@ class Connection(Model):
         return (present, Link(other, MIGRATION, self.migration, path="migration."))
 
     @property
+    def outer_zones(self) -> tuple[str, ...]:
+        """The zones where the links end, in their order; all others are our own."""
+        return tuple(link.zone for link in self.links)
+
+    @property
     def own_addresses(self) -> Iterator[tuple[str, IPv4Address]]:
         """The connection's own addresses on every link, with their paths below ``connection_``."""
         for link in self.links:

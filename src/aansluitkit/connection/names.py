@@ -46,14 +46,13 @@ def own_zones_of(connection: Connection, view: View) -> list[DnsZone]:
 
 def _inside(connection: Connection) -> Iterator[DnsZone]:
     hosts = _own_hosts(connection)
-    outer = [link.zone for link in connection.links]
     forward = [_address(connection.host_name, connection.load_balancer_address)]
     forward += [_address(connection.name_of(host), host.address) for host in hosts]
     yield DnsZone(view=View.INTERNAL, name=connection.domain, records=tuple(forward))
     yield from _lab_partner(connection, View.INTERNAL)
     reverse: dict[str, list[Record]] = {}
     for host in hosts:
-        if host.zone not in outer:
+        if host.zone not in connection.outer_zones:
             reverse.setdefault(_reverse_zone(host.address), []).append(_pointer(connection.name_of(host), host.address))
     for name, records in reverse.items():
         yield DnsZone(view=View.INTERNAL, name=name, records=tuple(records))

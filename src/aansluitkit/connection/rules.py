@@ -168,8 +168,8 @@ def single_homed(connection: Connection) -> Iterator[Finding]:
     """
     for host in connection.hosts.values():
         if Component.PARTNER in host.components:
-            missing = [link.zone for link in connection.links if link.zone not in host.addresses]
-            inner = [zone for zone in host.addresses if zone not in {link.zone for link in connection.links}]
+            missing = [zone for zone in connection.outer_zones if zone not in host.addresses]
+            inner = [zone for zone in host.addresses if zone not in connection.outer_zones]
             for zone in missing:
                 yield f"hosts.{host.name}.addresses", f"has no address in zone '{zone}', a way to the partner: add one"
             for zone in inner:
@@ -318,10 +318,9 @@ def name_servers_fit_the_way(connection: Connection) -> Iterator[Finding]:
     for field, way in (*((field, DnsWay.ROLE) for field in of_role), *((field, DnsWay.LIST) for field in of_list)):
         if getattr(dns, field) and dns.way is not way:
             yield f"dns.{field}", f"belongs to way '{way}', and connection_dns.way is '{dns.way}': take out either"
-    outer = {link.zone for link in connection.links}
     for index, network in enumerate(dns.published_to):
         for name, zone in connection.zones.items():
-            if name not in outer and network.subnet_of(zone.network):
+            if name not in connection.outer_zones and network.subnet_of(zone.network):
                 yield (
                     f"dns.published_to.{index}",
                     f"{network} lies in our zone '{name}', whose hosts ask without that: write who asks from outside",
@@ -657,10 +656,13 @@ def partner_ranges_are_narrow(connection: Connection) -> Iterator[Finding]:
 def partner_stands_outside(connection: Connection) -> Iterator[Finding]:
     """The partner's addresses lie in none of our inner zones, nor are they our own."""
     own = {address for _, address in connection.own_addresses}
-    outer = {link.zone for link in connection.links}
     for path, network in _partner_ranges(connection):
         for name, zone in connection.zones.items():
-            if name not in outer and network.overlaps(zone.network) and network.prefixlen >= WIDEST_RANGE:
+            if (
+                name not in connection.outer_zones
+                and network.overlaps(zone.network)
+                and network.prefixlen >= WIDEST_RANGE
+            ):
                 yield path, f"{network} overlaps our zone '{name}', {zone.network}: write the partner's addresses"
         if network.prefixlen >= WIDEST_RANGE and any(address in network for address in own):
             yield path, f"{network} holds our own inbound or outbound address: write the partner's addresses"
@@ -725,7 +727,7 @@ def nothing_outside_reaches_management(connection: Connection) -> Iterator[Findi
     managers = {host.name for host in connection.hosts_of(Component.MANAGEMENT)}
     inner = {Component.MANAGEMENT.value, *managers}
     inner |= {name for name, host in connection.hosts.items() if host.zone == Component.MANAGEMENT.value}
-    outer = {link.zone for link in connection.links}
+    outer = {*connection.outer_zones}
     outer |= {name for name, host in connection.hosts.items() if host.zone in outer}
     firewalls = {host.name for host in connection.hosts_of(Component.FIREWALL)}
     outer -= firewalls

@@ -114,8 +114,7 @@ def _revocation(connection: Connection, host: Host) -> dict[str, Any]:
 def _dns(connection: Connection, host: Host) -> dict[str, Any]:
     servers = connection.hosts_of(Component.NAME_SERVER)
     primary = servers[0]
-    outer = [link.zone for link in connection.links]
-    inside = {str(zone.network) for name, zone in connection.zones.items() if name not in outer}
+    inside = {str(zone.network) for name, zone in connection.zones.items() if name not in connection.outer_zones}
     return {
         "address": str(host.address),
         "forwarders": [str(server) for server in connection.dns.forwarders],

@@ -153,7 +153,7 @@ class Picture:
     def panels(self) -> tuple[Panel, ...]:
         """What lies outside, and the zones from the outermost inwards."""
         connection, x = self._connection, float(MARGIN + WORDS)
-        outer = tuple(link.zone for link in connection.links)
+        outer = connection.outer_zones
         zones = [outer, *((name,) for name in connection.zones if name not in outer)]
         outside = [(_partner_box(connection), (PARTNER, *self._partners))]
         if connection.crl_addresses:
