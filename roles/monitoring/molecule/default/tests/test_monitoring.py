@@ -54,8 +54,11 @@ def test_everybody_answers(monitoring):
 
 
 def test_alert_tells_what_to_do_in_both_languages(monitoring):
-    [alert] = eventually(lambda: asked(monitoring, "alerts")["alerts"], lambda found: found)
-    assert alert["state"] == "firing"
+    def firing():
+        """What is amiss for a moment, on a busy machine, is pending at most."""
+        return [alert for alert in asked(monitoring, "alerts")["alerts"] if alert["state"] == "firing"]
+
+    [alert] = eventually(firing, lambda found: found)
     assert (alert["labels"]["alertname"], alert["labels"]["severity"]) == ("CertificateExpiresUrgent", "critical")
     said = alert["annotations"]
     assert said["samenvatting"].startswith("Het certificaat soon.pem op monitored verloopt over 9d")
