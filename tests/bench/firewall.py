@@ -5,7 +5,6 @@ Run as root; the rules are loaded in a network of their own, where they hold for
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 import tempfile
@@ -38,19 +37,28 @@ def of_partners(connection: Connection, count: int) -> str:
 
 
 def of_customers(connection: Connection, count: int) -> str:
-    """The rules of ``count`` connections behind one firewall."""
+    """The rules of ``count`` connections behind one firewall, whose own flows are there once."""
     view = view_of(connection)
+    own = [flow for flow in view["flows"] if flow["chain"] != "forward"]
     sets = [{**one, "name": f"{one['name']}_{number}"} for number in range(count) for one in view["sets"]]
     flows = [
         {
             **flow,
             "id": f"{flow['id']}-{number}",
-            **{side: re.sub("^@.*", rf"\g<0>_{number}", flow[side]) for side in ("source", "destination")},
+            **{side: _of_customer(flow[side], number) for side in ("source", "destination")},
         }
         for number in range(count)
         for flow in view["flows"]
+        if flow["chain"] == "forward"
     ]
-    return render_rules({**view, "sets": sets, "flows": flows})
+    return render_rules({**view, "sets": sets, "flows": own + flows})
+
+
+def _of_customer(end: str, number: int) -> str:
+    """The set of customer ``number`` in place of this one, or the address in its networks."""
+    if end.startswith("@"):
+        return f"{end}_{number}"
+    return str(IPv4Network(int(IPv4Network(end).network_address) + (number << 9)))
 
 
 def seconds(rules: str) -> float:

@@ -1,8 +1,9 @@
 """Takes the rules of the standing lab away one by one, and sees that the proof finds each and names it.
 
-By hand, as root, beside a lab that is proved: ``.venv/bin/python tests/lab/mutations.py [HOST…]``. A rule is taken
-out of the host's network namespace and put back from there, so no way in is needed. Prints one line per rule; status
-1 when one was not found, was found by a check that does not depend on it, or was not named.
+By hand, as root, beside a lab that is proved: ``.venv/bin/python tests/lab/mutations.py [HOST…]``. A rule, or an
+element of the sets that hold the flows between two hosts, is taken out of the host's network namespace and put back
+from there, so no way in is needed. Prints one line per rule; status 1 when one was not found, was found by a check that
+does not depend on it, or was not named.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from aansluitkit.connection import Component, Flow, flows_of, load_connection
 from aansluitkit.connection.firewalls import guarded_hosts
@@ -31,26 +33,44 @@ PASSES = "zones.declared_flow_passes"
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule of ``host``: where it stands, and the flow that it lets through, or what else its comment says."""
+    """One rule of ``host``, or element of the set that ``chain`` looks into, which nft deletes by the words ``place``.
+
+    ``comment`` is the flow that it lets through, or whatever else it says.
+    """
 
     host: str
     chain: str
-    handle: int
+    place: tuple[str, ...]
     comment: str
 
 
 def rules_of(host: str) -> list[Rule]:
     """The rules that are in force on ``host``."""
     entries = json.loads(_nft(host, "--json", "list", "table", *TABLE))["nftables"]
-    found = (entry["rule"] for entry in entries if "rule" in entry)
-    return [Rule(host, rule["chain"], rule["handle"], rule.get("comment", "")) for rule in found]
+    rules = [
+        Rule(
+            host, rule["chain"], ("rule", *TABLE, rule["chain"], "handle", str(rule["handle"])), rule.get("comment", "")
+        )
+        for rule in (entry["rule"] for entry in entries if "rule" in entry)
+    ]
+    elements = [
+        Rule(host, found["name"], ("element", *TABLE, found["name"], f"{{ {_joined(element)} }}"), element["comment"])
+        for found in (entry["set"] for entry in entries if "set" in entry)
+        for element in (each["elem"] for each in found.get("elem", []) if isinstance(each, dict) and "elem" in each)
+        if "comment" in element
+    ]
+    return rules + elements
+
+
+def _joined(element: dict[str, Any]) -> str:
+    return " . ".join(str(part) for part in element["val"]["concat"])
 
 
 @contextmanager
 def without(rule: Rule) -> Iterator[None]:
     """The lab with ``rule`` taken out, and as it was afterwards."""
     before = f"delete table {' '.join(TABLE)}\n{_nft(rule.host, 'list', 'table', *TABLE)}"
-    _nft(rule.host, "delete", "rule", *TABLE, rule.chain, "handle", str(rule.handle))
+    _nft(rule.host, "delete", *rule.place)
     try:
         yield
     finally:
@@ -96,7 +116,7 @@ def main() -> None:
                 found = judge(rule, flows, tried, failing())
             total += 1
             wrong += bool(found)
-            what = rule.comment or f"handle {rule.handle}"
+            what = rule.comment or rule.place[-1]
             print(f"{'WRONG' if found else 'found'}  {host} {rule.chain} {what} {'; '.join(found)}", flush=True)
     print(f"{total - wrong} of {total} rules that were gone were found by their own checks and named")
     sys.exit(bool(wrong or not total))

@@ -21,7 +21,7 @@ from aansluitkit.project import ROOT
 
 ROLE = ROOT / "roles/firewall"
 RULES_FILE = "/etc/nftables.conf"
-_CHAIN = re.compile(r"\s*chain (\S+) \{")
+_CHAIN = re.compile(r"\s*(?:chain|set) (\S+) \{")  # a set with flows is called as the chain that looks there
 _COMMENT = re.compile(r'comment "([^"]+)"')
 
 
@@ -75,7 +75,7 @@ def _of_firewalls(connection: Connection) -> Iterator[tuple[str, RulePlace]]:
             if matched := _CHAIN.match(line):
                 chain = matched.group(1)
             elif (commented := _COMMENT.search(line)) and commented.group(1) in flows:
-                yield commented.group(1), RulePlace(f"{host.name} {RULES_FILE}", chain, number, line.strip())
+                yield commented.group(1), RulePlace(f"{host.name} {RULES_FILE}", chain, number, line.strip(" ,"))
 
 
 def _of_cloud(connection: Connection) -> Iterator[tuple[str, RulePlace]]:

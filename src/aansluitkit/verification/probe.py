@@ -248,7 +248,8 @@ def _in_chains(listing):
     for line in listing.splitlines():
         if begun := re.match(r"\t(?:chain|set) (\S+) \{", line):
             place = begun[1]
-        lines.append(f"{place}: {line.strip()}" if line.startswith("\t\t") else line.strip())
+        told = line.strip().removeprefix("elements = { ").removesuffix(" }").removesuffix(",")
+        lines.append(f"{place}: {told}" if line.startswith("\t\t") else told)
     return lines
 
 
@@ -257,12 +258,18 @@ def counters(**_):
     shown = subprocess.run(
         ["nft", "--json", "list", "table", "inet", "aansluitkit"], capture_output=True, text=True, check=True
     ).stdout
-    rules_ = [entry["rule"] for entry in json.loads(shown)["nftables"] if "rule" in entry]
+    entries = json.loads(shown)["nftables"]
     counted = [
         [rule["chain"], rule["comment"], part["counter"]["packets"]]
-        for rule in rules_
+        for rule in (entry["rule"] for entry in entries if "rule" in entry)
         for part in rule["expr"]
         if rule.get("comment") and isinstance(part.get("counter"), dict)
+    ]
+    counted += [
+        [found["name"], element["elem"]["comment"], element["elem"]["counter"]["packets"]]
+        for found in (entry["set"] for entry in entries if "set" in entry)
+        for element in found.get("elem", [])
+        if isinstance(element, dict) and {"comment", "counter"} <= element.get("elem", {}).keys()
     ]
     return {"counted": counted}
 

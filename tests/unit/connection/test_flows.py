@@ -114,9 +114,9 @@ def test_rule_is_found_where_it_stands(any_connection: Connection) -> None:
             host, _, file = place.where.partition(" ")
             assert file == RULES_FILE
             line = files[host][(place.line or 0) - 1]
-            assert line.strip() == place.rule
-            assert line.endswith(f'comment "{flow.id}"')
-            assert (f"{flow.protocol} dport {flow.port} " if flow.port else "ip protocol 112 ") in line
+            assert line.strip(" ,") == place.rule
+            assert place.rule.endswith(f'comment "{flow.id}"')
+            assert re.search(rf" {flow.protocol} (dport|[.]) {flow.port} " if flow.port else "ip protocol 112 ", line)
 
 
 def test_every_host_of_ours_is_guarded(any_connection: Connection) -> None:
@@ -132,9 +132,9 @@ def test_only_declared_flows_are_let_through(any_connection: Connection) -> None
     flows = {flow.id for flow in flows_of(any_connection)}
     for host in guarded_hosts(any_connection):
         rules = rules_file(any_connection, host).splitlines()
-        accepting = [line for line in rules if re.search(r"ip saddr .*(accept|goto)", line)]
-        named = [re.findall(r'comment "([^"]+)"', line)[0] for line in accepting]
-        assert len(set(named)) == len(named)
+        accepting = [line for line in rules if re.match(r"\s+(ip saddr [^.].*(accept|goto)|\d\S+ [.])", line)]
+        matches, named = zip(*(re.findall(r'(.*)comment "([^"]+)"', line)[0] for line in accepting), strict=True)
+        assert len(set(matches)) == len(set(named)) == len(accepting)
         assert set(named) <= flows
 
 

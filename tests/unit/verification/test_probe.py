@@ -36,7 +36,7 @@ def ask(shell: str, request: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
     return answer
 
 
-RULE = "nft -a list chain inet aansluitkit forward | sed -n 's/.*adapter-1-db-tcp-5432\" # handle //p'"
+RULE = "nft -a list chain inet aansluitkit forward | sed -n 's/.*\"ebms-outbound-adapter-1\" # handle //p'"
 CHANGES = [
     ("", [], []),
     ("nft add rule inet aansluitkit forward udp dport 40000 accept", ["udp dport 40000 accept"], []),
@@ -45,7 +45,17 @@ CHANGES = [
     (
         f"nft delete rule inet aansluitkit forward handle $({RULE})",
         [],
-        ["forward: ip saddr 198.51.100.11 ", "adapter-1-db-tcp-5432"],
+        ["forward: ip saddr 198.51.100.11 ", "ebms-outbound-adapter-1"],
+    ),
+    (
+        "nft delete element inet aansluitkit forward '{ 198.51.100.11 . 198.51.100.70 . tcp . 5432 }'",
+        [],
+        ['forward: 198.51.100.11 . 198.51.100.70 . tcp . 5432 counter comment "adapter-1-db-tcp-5432"'],
+    ),
+    (
+        "nft add element inet aansluitkit forward '{ 198.51.100.20 . 198.51.100.70 . tcp . 5432 }'",
+        ["forward: 198.51.100.20 . 198.51.100.70 . tcp . 5432 counter"],
+        [],
     ),
     ("nft chain inet aansluitkit forward '{ policy accept; }'", ["policy accept"], ["policy drop"]),
     ("nft delete table inet aansluitkit", ["No such file"], ["adapter-1-db-tcp-5432"]),

@@ -26,6 +26,13 @@ def test_declared_flow_is_in_force(host, chain, rule):
     assert rule in chain_of(host, chain)
 
 
+def test_flow_between_two_hosts_is_an_element_that_counts(host):
+    declared = host.check_output("nft list set inet aansluitkit forward")
+    assert "198.51.100.11 . 198.51.100.70 . tcp . 5432 counter packets" in declared
+    assert 'comment "database"' in declared
+    assert "ip saddr . ip daddr . meta l4proto . th dport @forward accept" in chain_of(host, "forward")
+
+
 def test_nothing_else_is_begun_here(host):
     def refused():
         return chain_of(host, "output").splitlines()[-3]
