@@ -88,7 +88,7 @@ def judge(rule: Rule, flows: dict[str, Flow], tried: set[str], failed: dict[str,
     """What is wrong with how the proof took that ``rule`` was gone."""
     must = {f"{IN_FORCE}.{rule.host}"}
     flow = flows.get(rule.comment)
-    if flow and rule.chain in ("input", "forward", "output") and flow.id in tried:
+    if flow and rule.chain != "postrouting" and flow.id in tried:
         must.add(f"{PASSES}.{flow.id}")
     found = [f"{check} does not fail" for check in sorted(must - set(failed))]
     if not rule.comment or (flow and flow.port == SSH_PORT):
