@@ -6,6 +6,7 @@ import functools
 import hashlib
 import http.server
 import json
+import os
 import shutil
 import subprocess
 import threading
@@ -18,13 +19,15 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
+from aansluitkit.connection import Component, load_connection
+from aansluitkit.connection.ansible_loader import host_variables
 from aansluitkit.connection.views import DATABASE_CONNECTIONS
 from aansluitkit.ebms.message import PING, read_envelope
 from aansluitkit.ebms.tls import CIPHERS
 from aansluitkit.errors import KitError
 from aansluitkit.jar import MAIN, checked
 from aansluitkit.lab import image
-from aansluitkit.lab.adapter import check_adapter
+from aansluitkit.lab.adapter import check_adapter, declare_adapter
 from aansluitkit.lab.pki import PARTNER, REVOKED, WRONG_OIN
 from aansluitkit.project import ROOT
 
@@ -150,6 +153,23 @@ def test_lab_wants_a_jar(jar: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ADAPTER", "other")
     with pytest.raises(KitError, match="write embedded or ebms_admin"):
         check_adapter()
+
+
+def test_lab_says_what_it_runs(jar: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every later command knows it, whatever its environment; the partner's adapter stays as it is."""
+    inventory = tmp_path / "lab"
+    shutil.copytree(ROOT / "inventories/lab", inventory)
+    monkeypatch.setenv("EBMS_ADMIN_JAR", os.path.relpath(jar))
+    declare_adapter(inventory, "ebms_admin")
+    told = host_variables(inventory, "ebms_adapter_")
+    assert told["adapter-1"]["ebms_adapter_implementation"] == "ebms_admin"
+    assert told["mijnoverheid"]["ebms_adapter_implementation"] == "embedded"
+    assert told["adapter-1"]["ebms_adapter_jar"] == str(jar.resolve())
+    assert told["adapter-1"]["ebms_adapter_jar_sha256"] == hashlib.sha256(jar.read_bytes()).hexdigest()
+    assert load_connection(inventory).tls_ends_at is Component.LOAD_BALANCER
+    declare_adapter(inventory, "embedded")
+    assert "ebms_adapter_jar" not in host_variables(inventory, "ebms_adapter_")["adapter-1"]
+    assert load_connection(inventory).tls_ends_at is Component.ADAPTER
 
 
 def of_role(part: str) -> dict[str, Any]:

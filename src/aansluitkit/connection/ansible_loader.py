@@ -216,6 +216,7 @@ def _hosts(question: _Question, tell: Callable[[str], None]) -> Iterator[Host]:
     try:
         from ansible.inventory.manager import InventoryManager  # noqa: PLC0415
         from ansible.parsing.dataloader import DataLoader  # noqa: PLC0415
+        from ansible.plugins.vars import host_group_vars  # noqa: PLC0415
         from ansible.template import Templar  # noqa: PLC0415
         from ansible.vars.manager import VariableManager  # noqa: PLC0415
     except AnsibleError as error:  # Ansible reads its settings when it is imported
@@ -229,6 +230,8 @@ def _hosts(question: _Question, tell: Callable[[str], None]) -> Iterator[Host]:
         def load_from_file(self, file_name: str, *args: Any, **options: Any) -> Any:
             return {} if is_vaulted(Path(file_name)) else super().load_from_file(file_name, *args, **options)
 
+    for remembered in (host_group_vars.FOUND, host_group_vars.NAK):
+        remembered.clear()  # which files there were when the question before was asked
     loader = _Loader()
     tell(_HOSTS)
     try:

@@ -25,7 +25,7 @@ from aansluitkit.connection.loading import INVENTORY_FILE, PREFIX, SECRET_PREFIX
 from aansluitkit.connection.model import Component, Connection, Environment
 from aansluitkit.connection.partial import Unknown, partial_connection
 from aansluitkit.connection.places import Places
-from aansluitkit.connection.role_rules import role_variables_are_known
+from aansluitkit.connection.role_rules import revocation_is_looked_up, role_variables_are_known
 from aansluitkit.errors import InventoryError, Problem
 
 # What to do about the kinds of error that pydantic names for programmers.
@@ -138,6 +138,8 @@ class _Judgement:
     def _judge_role_variables(self) -> None:
         rule = role_variables_are_known
         self.problems += [self.places.of_variable(name, text, rule.__name__) for name, text in rule(self.inventory)]
+        rule = revocation_is_looked_up
+        self.warnings += [self.places.of_variable(name, text, rule.__name__) for name, text in rule(self.inventory)]
 
     def _blank_paths(self, fields: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         yield from blank_paths({name: value for name, value in fields.items() if name != "hosts"}, "")

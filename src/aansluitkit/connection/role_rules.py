@@ -15,6 +15,7 @@ import yaml
 from aansluitkit.connection.identifiers import shown
 from aansluitkit.connection.inventory_rules import Found, is_blank, nearest
 from aansluitkit.connection.loading import Inventory, kind
+from aansluitkit.connection.model import Component
 from aansluitkit.connection.yamlfile import Unsafe, Vaulted
 from aansluitkit.project import ROOT
 
@@ -58,6 +59,23 @@ def role_variables_are_known(inventory: Inventory) -> Found:
                 near = nearest(name, [*taken, *_names_in_playbooks()])
                 hint = f"; the nearest known one is '{near}'" if near else ""
                 yield name, f"is no variable of role {role} (roles/{role}/README.md){hint}: correct or remove it"
+
+
+def revocation_is_looked_up(inventory: Inventory) -> Found:
+    """A revoked certificate is refused: by the adapter, or by load balancers that end TLS in front of one that can't.
+
+    Digikoppeling use of certificates, chapter 7.
+    """
+    told = {name: value for _, name, value in inventory.raw("connection_tls_ends_at")}
+    if told.get("connection_tls_ends_at") == Component.LOAD_BALANCER:
+        return
+    for _, name, value in inventory.raw("ebms_adapter_implementation"):
+        if value == "ebms_admin":
+            yield (
+                name,
+                "is 'ebms_admin', which looks at no CRLs and lets revoked certificates in: have the load balancers "
+                "end TLS (connection_tls_ends_at: load_balancer), which do",
+            )
 
 
 def _wrong(role: str, name: str, option: dict[str, Any], value: Any) -> Found:

@@ -1,14 +1,18 @@
-"""Which adapter the organisation's nodes of the lab run: ADAPTER and EBMS_ADMIN_JAR of the environment."""
+"""Which adapter our nodes of the lab run: what ADAPTER and EBMS_ADMIN_JAR of the environment tell ``lab up``."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
+
+import yaml
 
 from aansluitkit.errors import KitError
 from aansluitkit.jar import refuse_others
 
 EMBEDDED, EBMS_ADMIN = "embedded", "ebms_admin"
+VARIABLES = "group_vars/all/adapter.yml"  # what every later command on the lab knows it by
 
 
 def check_adapter() -> str:
@@ -29,3 +33,29 @@ def check_adapter() -> str:
             )
         refuse_others(Path(jar), f"EBMS_ADMIN_JAR: {jar}")
     return asked
+
+
+def declare_adapter(inventory: Path, adapter: str) -> None:
+    """Have ``inventory`` say that our nodes run ``adapter``, of the jar that was asked for.
+
+    A jar that is given by hand is pinned to itself. ebms-admin looks at no CRLs, so the load balancers judge
+    certificates in front of it.
+    """
+    if adapter == EMBEDDED:
+        forget_adapter(inventory)
+        return
+    jar = Path(os.environ["EBMS_ADMIN_JAR"]).resolve()
+    with jar.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    variables = {
+        "connection_tls_ends_at": "load_balancer",
+        "ebms_adapter_implementation": f"{{{{ '{adapter}' if 'adapter' in group_names else '{EMBEDDED}' }}}}",
+        "ebms_adapter_jar": str(jar),
+        "ebms_adapter_jar_sha256": digest,
+    }
+    (inventory / VARIABLES).write_text(yaml.safe_dump(variables, explicit_start=True), encoding="utf-8")
+
+
+def forget_adapter(inventory: Path) -> None:
+    """Leave ``inventory`` as it was before an adapter was asked for."""
+    (inventory / VARIABLES).unlink(missing_ok=True)

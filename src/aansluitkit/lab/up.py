@@ -17,7 +17,7 @@ from aansluitkit.connection.loading import load_inventory
 from aansluitkit.connection.places import Places
 from aansluitkit.errors import InventoryError
 from aansluitkit.lab import image, landscape
-from aansluitkit.lab.adapter import check_adapter
+from aansluitkit.lab.adapter import check_adapter, declare_adapter, forget_adapter
 from aansluitkit.lab.ansible import in_lab
 from aansluitkit.lab.lock import alone, claim, claimed
 from aansluitkit.lab.migration import forget
@@ -49,6 +49,8 @@ def lab_up(inventory: Path, console: Console) -> Report:
     adapter = check_adapter()
     with alone():
         claim(inventory)
+        declare_adapter(inventory, adapter)
+        connection = load_connection(inventory)
         steps = Steps(console)
         with steps.step("certificates"):
             make_pki(connection, generation, pki, steps.say)
@@ -92,6 +94,7 @@ def lab_down(console: Console) -> None:
         if inventory:
             (inventory / VARIABLES).unlink(missing_ok=True)  # a renewal that was under way
             forget(inventory)  # and a migration
+            forget_adapter(inventory)
         shutil.rmtree(STATE, ignore_errors=True)
     console.print("the lab is gone; what was slow to make stays in the cache")
 

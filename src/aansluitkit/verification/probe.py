@@ -5,6 +5,7 @@ sent but what the request says, and every wait has a bound (``timeout``, seconds
 """
 
 import base64
+import collections
 import difflib
 import errno
 import http.client
@@ -155,7 +156,8 @@ def _attempts(targets, timeout, kind):
     """All at once, as far as open files allow: what is dropped takes its time, and must not take it one by one."""
     outcomes = {}
     waiting = list(enumerate(targets))[::-1]
-    at_once = min(1024, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
+    begun = collections.deque()  # in the order in which their time is over
+    at_once = _files(2 * _AT_ONCE) // 2
     awaited = selectors.EVENT_WRITE if kind == socket.SOCK_STREAM else selectors.EVENT_READ
     with selectors.DefaultSelector() as selector:
         while waiting or selector.get_map():
@@ -164,18 +166,33 @@ def _attempts(targets, timeout, kind):
                 attempt = socket.socket(_family(address), kind | socket.SOCK_NONBLOCK)
                 code = _begin(attempt, address, port)
                 if code in (0, errno.EINPROGRESS):
-                    selector.register(attempt, awaited, (number, time.monotonic() + timeout))
+                    selector.register(attempt, awaited, number)
+                    begun.append((time.monotonic() + timeout, attempt))
                 else:  # this host itself has no way there, or says no
                     outcomes[number] = _said(code)
                     attempt.close()
-            ended = [key for key, _ in selector.select(0.1)]
-            late = [key for key in selector.get_map().values() if key.data[1] < time.monotonic() and key not in ended]
-            for key in (*ended, *late):
+            for key, _ in selector.select(0.1):
+                outcomes[key.data] = _said(key.fileobj.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
                 selector.unregister(key.fileobj)
-                code = key.fileobj.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-                outcomes[key.data[0]] = "filtered" if key in late else _said(code)
                 key.fileobj.close()
+            while begun and begun[0][0] < time.monotonic():
+                attempt = begun.popleft()[1]
+                if attempt.fileno() != -1:  # else it has ended, and is closed
+                    outcomes[selector.unregister(attempt).data] = "filtered"
+                    attempt.close()
     return [outcomes[number] for number in range(len(targets))]
+
+
+_AT_ONCE = 1024
+
+
+def _files(wanted):
+    """How many files may be open here: ``wanted`` ones, as far as the host allows."""
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed < wanted:
+        allowed = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, most))
+    return min(allowed, wanted)
 
 
 def _family(address):

@@ -129,6 +129,16 @@ def test_crls_from_anywhere_are_warned_of(preprod: Path) -> None:
     assert (warning.rule, warning.variable) == ("crl_addresses_are_narrow", "connection_crl_addresses.1")
 
 
+def test_adapter_that_looks_at_no_crls_is_warned_of(preprod: Path) -> None:
+    path = preprod / "group_vars/adapter/own.yml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("ebms_adapter_implementation: ebms_admin\n")
+    (warning,) = examine(preprod).warnings
+    assert (warning.rule, warning.variable) == ("revocation_is_looked_up", "ebms_adapter_implementation")
+    (preprod / "group_vars/all/tls.yml").write_text("connection_tls_ends_at: load_balancer\n")
+    assert examine(preprod).warnings == ()
+
+
 BROKEN = [
     (
         Leaf(oin="00000001999992000000"),
