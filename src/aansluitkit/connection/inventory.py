@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -266,6 +267,9 @@ def _is_within(location: tuple[Any, ...], details: list[Any]) -> bool:
     return any(len(other["loc"]) > len(location) and other["loc"][: len(location)] == location for other in details)
 
 
+_MEMBER = re.compile(r"<\S+: ('[^']*')>")  # of an enumeration, as Python shows it
+
+
 def _model_problem(detail: Any, places: Places) -> Problem:
     path = ".".join(str(part) for part in detail["loc"] if part != "[key]")
     kind, message = detail["type"], detail["msg"]
@@ -284,6 +288,7 @@ def _model_problem(detail: Any, places: Places) -> Problem:
         advice = (
             ADVICE.get(kind, "").format(**detail.get("ctx", {})) or f"{message[0].lower()}{message[1:]}: correct it"
         )
+        advice = _MEMBER.sub(r"\1", advice)
         message = f"'{shown(str(detail['input']))}' is not accepted: {advice}"
     return places.problem(path, message, kind)
 

@@ -24,7 +24,7 @@ _KINDS = {
     "str": "a text",
     "path": "a path",
     "int": "a whole number",
-    "float": "a number",
+    "float": "a number above 0",
     "bool": "true or false",
     "dict": "a mapping",
     "list": "a list",
@@ -87,18 +87,41 @@ def _wrong(role: str, name: str, option: dict[str, Any], value: Any) -> Found:
         from ansible.module_utils.common.arg_spec import ArgumentSpecValidator  # noqa: PLC0415 - takes a fifth of a second
 
         checked = ArgumentSpecValidator({name: {**option, "required": False}}).validate({name: value})
-        refused = bool(checked.error_messages)
+        refused = bool(checked.error_messages) or not _in_range(name, option, checked.validated_parameters[name])
     if refused:
         hidden = option.get("no_log") or not isinstance(value, str | int | float)
         found = kind(value) if hidden else f"'{shown(str(value))}'"
-        yield name, f"is {found}; role {role} takes {_taken(option)} (roles/{role}/README.md): correct it"
+        yield name, f"is {found}; role {role} takes {_taken(name, option)} (roles/{role}/README.md): correct it"
 
 
-def _taken(option: dict[str, Any]) -> str:
+def _taken(name: str, option: dict[str, Any]) -> str:
     if "choices" in option:
         return f"one of {', '.join(map(str, option['choices']))}"
+    if option["type"] == "int":
+        least, most = _range(name)
+        return (
+            f"{_KINDS['int']} from {least}{f' to {most}' if most else ''}{' or 0' if _may_be_0(name, option) else ''}"
+        )
     elements = f", of which each is {_KINDS[option['elements']]}" if "elements" in option else ""
     return _KINDS[option["type"]] + elements
+
+
+def _in_range(name: str, option: dict[str, Any], value: Any) -> bool:
+    """Whether a number is one that the role can work with; what is no number is."""
+    if option["type"] not in ("int", "float") or (value == 0 and _may_be_0(name, option)):
+        return True
+    least, most = _range(name)
+    return bool(value > 0 if option["type"] == "float" else least <= value <= (most or value))
+
+
+def _range(name: str) -> tuple[int, int | None]:
+    """The least that the whole number ``name`` may be, and the most."""
+    kinds = {"_port": (1, 65535), "_percent": (1, 100), "_ping_minutes": (5, None)}  # a Ping is no load on the partner
+    return next((bounds for ending, bounds in kinds.items() if name.endswith(ending)), (1, None))
+
+
+def _may_be_0(name: str, option: dict[str, Any]) -> bool:
+    return option.get("default") == 0 or name in ("dns_ttl", "ebms_adapter_retention_days")
 
 
 def _is_for_ansible(value: Any) -> bool:

@@ -271,6 +271,12 @@ _ROWS: list[tuple[str, str, str, str, str, str]] = [
     # Variables of roles
     (LAB, OF_LAB, "database_memory_mb: 512", "database_memory: 512", "database_memory", "'database_memory_mb'"),
     (LAB, OF_LAB, "database_memory_mb: 512", "database_memory_mb: veel", "database_memory_mb", "'veel'; role database takes a whole number"),
+    (LAB, OF_LAB, "database_memory_mb: 512", "database_memory_mb: 0", "database_memory_mb", "takes a whole number from 1 ("),
+    (LAB, OF_LAB, "ebms_adapter_heap_percent: 5", "ebms_adapter_heap_percent: 500", "ebms_adapter_heap_percent", "from 1 to 100"),
+    (LAB, OF_LAB, "monitoring_ping_minutes: 5", "monitoring_ping_minutes: 3", "monitoring_ping_minutes", "from 5 or 0"),
+    (LAB, OF_LAB, "database_memory_mb: 512", "firewall_new_connections_per_second: -5", "firewall_new_connections_per_second", "from 1 ("),
+    (LAB, OF_LAB, "database_memory_mb: 512", "keepalived_advertisement_seconds: 0.0", "keepalived_advertisement_seconds", "a number above 0"),
+    (LAB, OF_LAB, "database_memory_mb: 512", "connection_tls_ends_at: firewall", "connection_tls_ends_at", "input should be 'adapter' or 'load_balancer'"),
     (LAB, OF_LAB, "database_memory_mb: 512", "certificates_stage: later", "certificates_stage", "one of current, trust, use"),
     (LAB, OF_LAB, "database_memory_mb: 512", "certificates_request_extra_names: {a: b}", "certificates_request_extra_names", "a list"),
     (LAB, OF_LAB, "database_memory_mb: 512", "certificates_folder: [a]", "certificates_folder", "a path"),
