@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from itertools import combinations
 
 from aansluitkit.connection.flows import (
@@ -154,11 +154,17 @@ def hosts_stand_in_their_zones(connection: Connection) -> Iterator[Finding]:
                     path,
                     f"zone '{zone}' is not declared; known are {known}: correct it or declare it",
                 )
-            elif address not in connection.zones[zone].network:
-                network = connection.zones[zone].network
-                yield path, f"{address} lies outside {network} of zone '{zone}': take an address of that network"
-            elif address in (connection.zones[zone].network[0], connection.zones[zone].network[-1]):
-                yield path, f"{address} is the network or broadcast address of zone '{zone}': take another"
+            elif wrong := _misplaced(address, zone, connection.zones[zone].network):
+                yield path, wrong
+
+
+def _misplaced(address: IPv4Address, zone: str, network: IPv4Network) -> str:
+    """Why no host of ``zone`` can have ``address``, or nothing (RFC 919 section 7; a /31 has two hosts, RFC 3021)."""
+    if address not in network:
+        return f"{address} lies outside {network} of zone '{zone}': take an address of that network"
+    if network.prefixlen < 31 and address in (network[0], network[-1]):
+        return f"{address} is the network or broadcast address of zone '{zone}': take another"
+    return ""
 
 
 def single_homed(connection: Connection) -> Iterator[Finding]:
@@ -271,9 +277,8 @@ def virtual_addresses_lie_in_their_zones(connection: Connection) -> Iterator[Fin
             if zone not in connection.zones:
                 yield path, f"zone '{zone}' is not declared; known are {', '.join(connection.zones)}: correct it"
                 continue
-            network = connection.zones[zone].network
-            if address not in network or address in (network[0], network[-1]):
-                yield path, f"{address} is no host's address in {network} of zone '{zone}': take a free one there"
+            if wrong := _misplaced(address, zone, connection.zones[zone].network):
+                yield path, wrong
             for host in connection.hosts_of(component):
                 if zone not in host.addresses:
                     yield (
@@ -359,11 +364,8 @@ def diginetwerk_is_known(connection: Connection) -> Iterator[Finding]:
                 "Diginetwerk, or add its range",
             )
     zone = connection.zones.get(link.zone)
-    if zone and known.router not in zone.network:
-        yield (
-            "diginetwerk.router",
-            f"{known.router} lies outside {zone.network} of zone '{link.zone}': take its address there",
-        )
+    if zone and (wrong := _misplaced(known.router, link.zone, zone.network)):
+        yield "diginetwerk.router", wrong
 
 
 def networks_are_told_apart(connection: Connection) -> Iterator[Finding]:
@@ -396,9 +398,8 @@ def own_addresses_are_external(connection: Connection) -> Iterator[Finding]:
     for link in connection.links:
         zone = connection.zones.get(link.zone)
         for path, address in link.own_addresses:
-            if zone is not None and address not in zone.network:
-                network = zone.network
-                yield path, f"{address} lies outside {network} of zone '{link.zone}': take an address of that network"
+            if zone is not None and (wrong := _misplaced(address, link.zone, zone.network)):
+                yield path, wrong
 
 
 def endpoint_names_differ(connection: Connection) -> Iterator[Finding]:
