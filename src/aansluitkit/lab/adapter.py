@@ -6,10 +6,9 @@ import hashlib
 import os
 from pathlib import Path
 
-import yaml
-
 from aansluitkit.errors import KitError
 from aansluitkit.jar import refuse_others
+from aansluitkit.lab.variables import write_variables
 
 EMBEDDED, EBMS_ADMIN = "embedded", "ebms_admin"
 VARIABLES = "group_vars/all/adapter.yml"  # what every later command on the lab knows it by
@@ -53,7 +52,7 @@ def declare_adapter(inventory: Path, adapter: str) -> None:
         "ebms_adapter_jar": str(jar),
         "ebms_adapter_jar_sha256": digest,
     }
-    (inventory / VARIABLES).write_text(yaml.safe_dump(variables, explicit_start=True), encoding="utf-8")
+    write_variables(inventory / VARIABLES, variables)
 
 
 def forget_adapter(inventory: Path) -> None:

@@ -11,13 +11,11 @@ import argparse
 import sys
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from aansluitkit.connection import Component, Connection, load_connection
 from aansluitkit.connection.model import EXTERNAL, MIGRATION
 from aansluitkit.errors import KitError
+from aansluitkit.lab.variables import write_variables
 
 NETWORK = IPv4Network("198.18.5.0/24")  # for tests of networks (RFC 2544): nobody has it
 RANGE, ROUTER = NETWORK.supernet(new_prefix=16), NETWORK[254]
@@ -66,11 +64,11 @@ def declare(inventory: Path, connection: Connection, *, sends: bool) -> None:
             "sends": sends,
         },
     }
-    _write(inventory / VARIABLES, variables)
+    write_variables(inventory / VARIABLES, variables)
     for host in connection.hosts.values():
         if {Component.FIREWALL, Component.PARTNER} & {*host.components}:
             addresses = {zone: str(address) for zone, address in _there(connection, host.addresses).items()}
-            _write(_of_host(inventory, host.name), {"connection_addresses": addresses})
+            write_variables(_of_host(inventory, host.name), {"connection_addresses": addresses})
 
 
 def forget(inventory: Path) -> None:
@@ -95,11 +93,6 @@ def _moved(connection: Connection, address: IPv4Address) -> IPv4Address:
 
 def _of_host(inventory: Path, host: str) -> Path:
     return inventory / "host_vars" / host / "migration.yml"
-
-
-def _write(path: Path, variables: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(yaml.safe_dump(variables, explicit_start=True, sort_keys=False), encoding="utf-8")
 
 
 if __name__ == "__main__":

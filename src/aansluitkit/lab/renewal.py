@@ -11,13 +11,12 @@ import argparse
 import sys
 from pathlib import Path
 
-import yaml
-
 from aansluitkit.certificates.pkioverheid import Generation
 from aansluitkit.connection import Connection, load_connection
 from aansluitkit.connection.model import PARTIES
 from aansluitkit.errors import KitError
 from aansluitkit.lab.pki import NEXT, adopt_renewals, order_renewals
+from aansluitkit.lab.variables import write_variables
 
 VARIABLES = "group_vars/all/renewal.yml"  # sorts after what it overrides
 VERSION = "lab_cpa_version"
@@ -50,14 +49,17 @@ def order(inventory: Path, connection: Connection, generation: Generation, parti
         "cpa": {"id": _next_id(cpa.id), "start": cpa.start.isoformat(), "end": cpa.end.isoformat()},
         "certificates": {name: str(_next(getattr(files, name))) for name in names},
     }
-    _declare(inventory, {VERSION: _version(cpa.id), "connection_renewal": renewal})
+    write_variables(inventory / VARIABLES, {VERSION: _version(cpa.id), "connection_renewal": renewal})
 
 
 def adopt(inventory: Path, connection: Connection, generation: Generation, _: tuple[str, ...]) -> None:
     """Put what came next in the place of what was in force."""
     adopt_renewals(connection, generation, _folder(connection))
     if connection.renewal:
-        _declare(inventory, {VERSION: _version(connection.renewal.cpa.id), "lab_cpa_retired": [connection.cpa.id]})
+        write_variables(
+            inventory / VARIABLES,
+            {VERSION: _version(connection.renewal.cpa.id), "lab_cpa_retired": [connection.cpa.id]},
+        )
 
 
 def _folder(connection: Connection) -> Path:
@@ -75,10 +77,6 @@ def _version(identity: str) -> str:
 def _next_id(identity: str) -> str:
     rest, _, version = identity.rpartition("_")
     return f"{rest}_{int(version) + 1:04d}"
-
-
-def _declare(inventory: Path, variables: dict[str, object]) -> None:
-    (inventory / VARIABLES).write_text(yaml.safe_dump(variables, explicit_start=True), encoding="utf-8")
 
 
 if __name__ == "__main__":
