@@ -27,7 +27,7 @@ from aansluitkit.ebms.tls import CIPHERS
 from aansluitkit.errors import KitError
 from aansluitkit.jar import MAIN, checked
 from aansluitkit.lab import image
-from aansluitkit.lab.adapter import check_adapter, declare_adapter
+from aansluitkit.lab.adapter import check_adapter, declare_adapter, refuse_change
 from aansluitkit.lab.pki import PARTNER, REVOKED, WRONG_OIN
 from aansluitkit.project import ROOT
 
@@ -170,6 +170,21 @@ def test_lab_says_what_it_runs(jar: Path, tmp_path: Path, monkeypatch: pytest.Mo
     declare_adapter(inventory, "embedded")
     assert "ebms_adapter_jar" not in host_variables(inventory, "ebms_adapter_")["adapter-1"]
     assert load_connection(inventory).tls_ends_at is Component.ADAPTER
+
+
+def test_standing_lab_keeps_its_adapter(jar: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database of one is nothing for the other."""
+    (tmp_path / "group_vars/all").mkdir(parents=True)
+    monkeypatch.setenv("EBMS_ADMIN_JAR", str(jar))
+    refuse_change(tmp_path, "ebms_admin")
+    monkeypatch.setattr("aansluitkit.lab.adapter.claimed", lambda: tmp_path)
+    refuse_change(tmp_path, "embedded")
+    with pytest.raises(KitError, match="runs embedded, and ebms_admin can't go on with its database"):
+        refuse_change(tmp_path, "ebms_admin")
+    declare_adapter(tmp_path, "ebms_admin")
+    refuse_change(tmp_path, "ebms_admin")
+    with pytest.raises(KitError, match="ADAPTER=ebms_admin as before"):
+        refuse_change(tmp_path, "embedded")
 
 
 def of_role(part: str) -> dict[str, Any]:

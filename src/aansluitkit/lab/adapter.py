@@ -8,6 +8,7 @@ from pathlib import Path
 
 from aansluitkit.errors import KitError
 from aansluitkit.jar import refuse_others
+from aansluitkit.lab.lock import claimed
 from aansluitkit.lab.variables import write_variables
 
 EMBEDDED, EBMS_ADMIN = "embedded", "ebms_admin"
@@ -32,6 +33,20 @@ def check_adapter() -> str:
             )
         refuse_others(Path(jar), f"EBMS_ADMIN_JAR: {jar}")
     return asked
+
+
+def refuse_change(inventory: Path, adapter: str) -> None:
+    """Refuse another adapter than the one that the standing lab of ``inventory`` runs: each has its own database.
+
+    Raises:
+        KitError: when it runs another one.
+    """
+    runs = EBMS_ADMIN if (inventory / VARIABLES).exists() else EMBEDDED
+    if claimed() == inventory.resolve() and runs != adapter:
+        raise KitError(
+            f"the lab that stands runs {runs}, and {adapter} can't go on with its database: remove the lab first "
+            f"(make lab-down), or say ADAPTER={runs} as before"
+        )
 
 
 def declare_adapter(inventory: Path, adapter: str) -> None:

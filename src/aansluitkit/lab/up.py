@@ -17,7 +17,7 @@ from aansluitkit.connection.loading import load_inventory
 from aansluitkit.connection.places import Places
 from aansluitkit.errors import InventoryError
 from aansluitkit.lab import image, landscape
-from aansluitkit.lab.adapter import check_adapter, declare_adapter, forget_adapter
+from aansluitkit.lab.adapter import check_adapter, declare_adapter, forget_adapter, refuse_change
 from aansluitkit.lab.ansible import in_lab
 from aansluitkit.lab.lock import alone, claim, claimed
 from aansluitkit.lab.migration import forget
@@ -48,6 +48,7 @@ def lab_up(inventory: Path, console: Console) -> Report:
     generation = _generation(connection, inventory)
     adapter = check_adapter()
     with alone():
+        refuse_change(inventory, adapter)
         claim(inventory)
         declare_adapter(inventory, adapter)
         connection = load_connection(inventory)
