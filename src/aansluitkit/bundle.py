@@ -10,7 +10,6 @@ Debian's packages are those that apt found signed by Debian; the folder is trust
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import json
 import platform
@@ -23,6 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from aansluitkit.checksum import sha256_of
 from aansluitkit.connection.ansible_loader import host_variables
 from aansluitkit.errors import KitError
 from aansluitkit.jar import checked
@@ -206,8 +206,7 @@ def _sums(folder: Path) -> Iterator[str]:
     """What sha256sum --check reads."""
     for path in sorted(folder.rglob("*")):
         if path.is_file():
-            with path.open("rb") as file:
-                yield f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {path.relative_to(folder)}\n"
+            yield f"{sha256_of(path)}  {path.relative_to(folder)}\n"
 
 
 def _size(path: Path) -> int:

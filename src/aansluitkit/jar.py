@@ -6,7 +6,6 @@ PLACE is a file, or a URL of the release or of a mirror: what counts is the chec
 
 from __future__ import annotations
 
-import hashlib
 import re
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from urllib.error import URLError
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
+from aansluitkit.checksum import sha256_of
 from aansluitkit.errors import KitError
 from aansluitkit.project import cache
 
@@ -60,8 +60,7 @@ def _download(url: str, path: Path) -> None:
 
 def _judged(path: Path, place: str, wanted: str) -> Path:
     try:
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = sha256_of(path)
     except OSError as error:
         raise KitError(
             f"ebms_adapter_jar: {place} can't be read: {error.strerror}; put the jar of ebms-admin there"

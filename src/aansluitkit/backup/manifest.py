@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from aansluitkit.checksum import sha256_of
 from aansluitkit.connection import Connection
 from aansluitkit.ebms.tables import VERSION
 from aansluitkit.errors import KitError
@@ -68,7 +69,7 @@ def seal(folder: Path, state: str, **known: object) -> Manifest:
     for number, document in enumerate(documents, start=1):
         (folder / f"cpa-{number}.xml").write_bytes(document)
     known["state"] = counted
-    parts = {path.name: _digest(path) for path in sorted(folder.iterdir())}
+    parts = {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
     manifest = _parsed(folder, {**known, "kit_version": importlib.metadata.version("aansluitkit"), "parts": parts})
     (folder / NAME).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
     folder.rename(target)
@@ -92,7 +93,7 @@ def check(folder: Path, connection: Connection, postgresql_version: str) -> Mani
         part = folder / name
         if not part.is_file():
             raise KitError(f"{folder} is not whole: {name} is missing; choose another backup")
-        if _digest(part) != digest:
+        if sha256_of(part) != digest:
             raise KitError(f"{part} is damaged: its SHA-256 is not that of {NAME}; choose another backup")
     _refuse_others(folder, manifest, connection, postgresql_version)
     return manifest
@@ -138,8 +139,3 @@ def _parsed(folder: Path, content: object) -> Manifest:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise KitError(f"{folder / NAME}: {place}: {first['msg']}; choose another backup") from error
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path
 
+from aansluitkit.checksum import sha256_of
 from aansluitkit.errors import KitError
 from aansluitkit.jar import refuse_others
 from aansluitkit.lab.lock import claimed
@@ -59,13 +59,11 @@ def declare_adapter(inventory: Path, adapter: str) -> None:
         forget_adapter(inventory)
         return
     jar = Path(os.environ["EBMS_ADMIN_JAR"]).resolve()
-    with jar.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
     variables = {
         "connection_tls_ends_at": "load_balancer",
         "ebms_adapter_implementation": f"{{{{ '{adapter}' if 'adapter' in group_names else '{EMBEDDED}' }}}}",
         "ebms_adapter_jar": str(jar),
-        "ebms_adapter_jar_sha256": digest,
+        "ebms_adapter_jar_sha256": sha256_of(jar),
     }
     write_variables(inventory / VARIABLES, variables)
 
