@@ -116,6 +116,7 @@ class _Judgement:
     def examination(self) -> Examination:
         """What was found, with the connection when it can be used."""
         self._judge_connection()
+        self._judge_revocation()
         self._judge_inventory(inventory_rules.AFTERWARDS)
         self._judge_secrets()
         self._compare_environments()
@@ -139,8 +140,6 @@ class _Judgement:
     def _judge_role_variables(self) -> None:
         rule = role_variables_are_known
         self.problems += [self.places.of_variable(name, text, rule.__name__) for name, text in rule(self.inventory)]
-        rule = revocation_is_looked_up
-        self.warnings += [self.places.of_variable(name, text, rule.__name__) for name, text in rule(self.inventory)]
 
     def _blank_paths(self, fields: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         yield from blank_paths({name: value for name, value in fields.items() if name != "hosts"}, "")
@@ -183,6 +182,11 @@ class _Judgement:
             self._hear_of_renewal(self.problems, rule)
         for rule in warnings:
             self._hear_of_renewal(self.warnings, rule)
+
+    def _judge_revocation(self) -> None:
+        rule = revocation_is_looked_up
+        found = _found(rule, self.inventory, self.connection)
+        self.warnings += [self.places.of_variable(name, text, rule.__name__) for name, text in found]
 
     def _hear_of_renewal(self, into: list[Problem], rule: rules.Rule) -> None:
         """What ``rule`` says of the connection after the renewal, as far as the renewal changes it."""

@@ -15,7 +15,7 @@ import yaml
 from aansluitkit.connection.identifiers import shown
 from aansluitkit.connection.inventory_rules import Found, is_blank, nearest
 from aansluitkit.connection.loading import Inventory, kind
-from aansluitkit.connection.model import Component
+from aansluitkit.connection.model import Connection
 from aansluitkit.connection.yamlfile import Unsafe, Vaulted
 from aansluitkit.project import ROOT
 
@@ -61,13 +61,12 @@ def role_variables_are_known(inventory: Inventory) -> Found:
                 yield name, f"is no variable of role {role} (roles/{role}/README.md){hint}: correct or remove it"
 
 
-def revocation_is_looked_up(inventory: Inventory) -> Found:
+def revocation_is_looked_up(inventory: Inventory, connection: Connection) -> Found:
     """A revoked certificate is refused: by the adapter, or by load balancers that end TLS in front of one that can't.
 
     Digikoppeling use of certificates, chapter 7.
     """
-    told = {name: value for _, name, value in inventory.raw("connection_tls_ends_at")}
-    if told.get("connection_tls_ends_at") == Component.LOAD_BALANCER:
+    if connection.offload:
         return
     for _, name, value in inventory.raw("ebms_adapter_implementation"):
         if value == "ebms_admin":
