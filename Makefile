@@ -3,27 +3,36 @@ VENV := .venv/bin
 ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo --preserve-env=ADAPTER,EBMS_ADMIN_JAR,BUNDLE)
 export PATH := $(CURDIR)/$(VENV):$(PATH)
 
-.PHONY: lab lab-down test lint unit fuzz bench docs bootstrap clean
+.PHONY: help install lab lab-down test long lint unit fuzz bench docs clean
 
-lab: bootstrap
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: ## install the kit's packages and its virtual environment
+	@./bootstrap
+
+lab: install ## build a whole connection on this machine and prove it
 	@$(ROOT) $(VENV)/aansluitkit lab up inventories/lab
 
-lab-down: bootstrap
+lab-down: install ## remove the lab
 	@$(ROOT) $(VENV)/aansluitkit lab down
 
-test: bootstrap
+test: install ## run the linters, the unit tests, the roles' scenarios and the lab's tests
 	@$(ROOT) $(VENV)/python tests/run.py
 
-lint: bootstrap
+long: install ## run every test of the lab, also those that take too much time for each commit
+	@$(ROOT) $(VENV)/python tests/run.py long
+
+lint: install ## run the linters
 	@$(VENV)/python tests/run.py lint
 
-unit: bootstrap
+unit: install ## run the unit tests
 	@$(VENV)/python tests/run.py unit
 
-fuzz: bootstrap
+fuzz: install ## feed malformed messages to the adapter's parsers for twenty seconds
 	@$(VENV)/python tests/fuzz/read.py
 
-bench: bootstrap
+bench: install ## measure durations, messages per second and memory
 	@$(VENV)/python tests/bench/check.py
 	@$(VENV)/python tests/bench/documents.py
 	@$(ROOT) $(VENV)/python tests/bench/firewall.py
@@ -32,12 +41,9 @@ bench: bootstrap
 	@$(ROOT) $(VENV)/python tests/bench/lab.py
 	@$(ROOT) $(VENV)/python tests/bench/backup.py
 
-docs: bootstrap
+docs: install ## draw the netwerkoverzicht of the lab for docs/
 	@$(VENV)/aansluitkit documents inventories/lab --netwerkoverzicht --output .lab/documents
 	@cp .lab/documents/netwerkoverzicht.svg docs/netwerkoverzicht.svg
 
-bootstrap:
-	@./bootstrap
-
-clean:
+clean: ## remove the virtual environment
 	rm -rf .venv

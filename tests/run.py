@@ -1,6 +1,7 @@
 """Everything that proves the project; ends with one line of totals.
 
-``python tests/run.py [lint|unit|molecule|lab]…`` runs some of it; status 1 when something failed.
+``python tests/run.py [lint|unit|molecule|lab]…`` runs some of it, ``python tests/run.py long`` also the tests
+that take too much time for each commit; status 1 when something failed.
 """
 
 from __future__ import annotations
@@ -86,6 +87,11 @@ def molecule(totals: Totals) -> None:
 
 def lab(totals: Totals) -> None:
     """Make the lab, prove it, break it, and remove it."""
+    _pytest("lab", totals, "-m", "not long")
+
+
+def long(totals: Totals) -> None:
+    """Run every test of the lab, those that take too much time for each commit too."""
     _pytest("lab", totals)
 
 
@@ -148,17 +154,18 @@ def _tell(what: str, ended: Ended) -> bool:
     return status == 0
 
 
-STAGES: dict[str, Callable[[Totals], None]] = {"lint": lint, "unit": unit, "molecule": molecule, "lab": lab}
+EACH_COMMIT: dict[str, Callable[[Totals], None]] = {"lint": lint, "unit": unit, "molecule": molecule, "lab": lab}
+STAGES = {**EACH_COMMIT, "long": long}
 
 
 def main() -> None:
-    """Run the stages that are named, or all."""
+    """Run the stages that are named, or those of each commit."""
     use_own_tools()
     os.environ.update(PLAIN, ANSIBLE_HOME=str(STATE / "ansible"))
     LOG.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     totals = Totals()
-    for name in sys.argv[1:] or STAGES:
+    for name in sys.argv[1:] or EACH_COMMIT:
         print(f"==> {name}", flush=True)
         STAGES[name](totals)
     minutes = (time.monotonic() - began) / 60

@@ -1,6 +1,7 @@
 """The lab as a user has it: made, made again, damaged, mended, and gone without a trace.
 
-The tests build on each other, in the order of this file.
+The tests build on each other, in the order of this file. Those marked ``long`` take too much time for each
+commit: ``make long`` runs them too.
 """
 
 from __future__ import annotations
@@ -69,12 +70,22 @@ def lab() -> Iterator[str]:
     OFFLOAD.unlink(missing_ok=True)
 
 
-def test_lab_is_proved(lab: str) -> None:
+def proved() -> set[str]:
+    """The checks of the lab's last report, all of which passed."""
     report = json.loads((ROOT / ".lab/report/report.json").read_text())
     assert report["failed"] == report["skipped"] == 0
-    assert {"inbound.pong_goes_back", "outbound.pong_comes_back.adapter-1"} <= {
-        check["id"] for check in report["checks"]
-    }
+    return {check["id"] for check in report["checks"]}
+
+
+def made_and_proved() -> set[str]:
+    """Bring the lab to what its inventory declares now, and return the checks that prove it."""
+    made = kit("lab", "up", INVENTORY)
+    assert made.returncode == 0, made.stdout[-3000:] + made.stderr
+    return proved()
+
+
+def test_lab_is_proved(lab: str) -> None:
+    assert {"inbound.pong_goes_back", "outbound.pong_comes_back.adapter-1"} <= proved()
     assert (ROOT / ".lab/report/report.html").is_file()
     assert "proved" in lab
 
@@ -450,6 +461,7 @@ def following() -> str:
     return renewal.cpa.id
 
 
+@pytest.mark.long
 def test_partner_alone_renews_unnoticed() -> None:
     before = {host: shown(host) for host in ("adapter-1", "mijnoverheid")}
 
@@ -512,11 +524,24 @@ def test_promotion_loses_and_doubles_nothing() -> None:
     assert databases() == before
 
 
-def test_drills_lose_and_double_nothing() -> None:
-    held = kit("drill", INVENTORY, "--rate", "3", "--json", "-")
+# One drill of each kind: a node, the balancer, the database, the partner, a disk and a playbook that is broken off.
+SAMPLE = [
+    "adapters_killed",
+    "load_balancer_killed",
+    "database_killed",
+    "partner_down",
+    "partner_disk_full",
+    "playbook_broken_off",
+]
+OTHERS = [drill.name for drill in DRILLS if drill.name not in SAMPLE]
+
+
+@pytest.mark.parametrize("names", [SAMPLE, pytest.param(OTHERS, marks=pytest.mark.long)], ids=["sample", "others"])
+def test_drills_lose_and_double_nothing(names: list[str]) -> None:
+    held = kit("drill", INVENTORY, *names, "--rate", "3", "--json", "-")
     assert held.returncode == 0, held.stdout[-3000:] + held.stderr[-3000:]
     report = json.loads(held.stdout)
-    assert (report["failed"], report["passed"]) == (0, len(DRILLS))
+    assert (report["failed"], report["passed"]) == (0, len(names))
     assert {(drill["lost"], drill["doubled"]) for drill in report["drills"]} == {(0, 0)}
 
 
@@ -638,11 +663,7 @@ def test_bad_inventory_changes_nothing(tmp_path: Path) -> None:
 def test_tls_ends_at_the_load_balancers() -> None:
     """Where that is declared it is deployed and proved: who refuses whom, and that no header is believed."""
     OFFLOAD.write_text("---\nconnection_tls_ends_at: load_balancer\n")
-    made = kit("lab", "up", INVENTORY)
-    assert made.returncode == 0, made.stdout[-3000:] + made.stderr
-    report = json.loads((ROOT / ".lab/report/report.json").read_text())
-    assert report["failed"] == report["skipped"] == 0
-    assert "revocation.crls_are_fresh.lb-1" in {check["id"] for check in report["checks"]}
+    assert "revocation.crls_are_fresh.lb-1" in made_and_proved()
 
 
 def test_load_balancer_that_lets_everybody_in_is_named() -> None:
@@ -656,6 +677,7 @@ def test_load_balancer_that_lets_everybody_in_is_named() -> None:
     assert verify("test_inbound") == {}
 
 
+@pytest.mark.long
 def test_rotation_goes_unnoticed_where_load_balancers_end_tls() -> None:
     """Back to the first generation."""
 
@@ -676,30 +698,33 @@ def migration(action: str) -> None:
     subprocess.run([sys.executable, "-m", "aansluitkit.lab.migration", action, INVENTORY], cwd=ROOT, check=True)
 
 
-def test_tls_ends_at_the_adapters_again_and_another_network_is_opened() -> None:
-    """No certificate, key or CRL stays on a load balancer, and messages may take either network, on the same hosts."""
-    before = {host["Id"] for host in containers(network.PREFIX)}
+def test_tls_ends_at_the_adapters_again() -> None:
+    """No certificate, key or CRL stays on a load balancer."""
     OFFLOAD.unlink()
-    migration("begin")
-    made = kit("lab", "up", INVENTORY)
-    assert made.returncode == 0, made.stdout[-3000:] + made.stderr
-    assert {host["Id"] for host in containers(network.PREFIX)} == before
+    made_and_proved()
     for host in ("lb-1", "lb-2"):
         places = f"{CERTIFICATES} /etc/haproxy/*.pem /var/lib/aansluitkit-crl /etc/systemd/system/*crl*"
         left = on(host, f"ls -d {places} 2>/dev/null || true")
         assert "/" not in left, left
         assert ".service" not in on(host, "systemctl list-units --failed --plain --no-legend || true")
-    report = json.loads((ROOT / ".lab/report/report.json").read_text())
-    assert report["failed"] == report["skipped"] == 0
-    proved = {check["id"] for check in report["checks"]}
+
+
+@pytest.mark.long
+def test_another_network_is_opened() -> None:
+    """Messages may take either network, on the same hosts."""
+    before = {host["Id"] for host in containers(network.PREFIX)}
+    migration("begin")
+    checks = made_and_proved()
+    assert {host["Id"] for host in containers(network.PREFIX)} == before
     both = {"inbound.partner_certificate_is_accepted", "outbound.partner_sees_outbound_address.adapter-1"}
-    assert both | {f"inbound.{MOVED}", f"outbound.partner_sees_outbound_address.adapter-1-{ZONE}"} <= proved
+    assert both | {f"inbound.{MOVED}", f"outbound.partner_sees_outbound_address.adapter-1-{ZONE}"} <= checks
 
 
 ZONE = "migration"
 MOVED = f"partner_certificate_is_accepted.{ZONE}"
 
 
+@pytest.mark.long
 def test_cut_part_of_the_other_network_fails_its_own_checks_alone() -> None:
     flow = f"ebms-outbound-adapter-1-{ZONE}"
     found = f"nft -a list chain inet aansluitkit forward | sed -n 's/.*\"{flow}\" # handle //p'"
@@ -715,6 +740,7 @@ def test_cut_part_of_the_other_network_fails_its_own_checks_alone() -> None:
     assert verify(ZONE) == {}
 
 
+@pytest.mark.long
 def test_messages_go_over_to_the_other_network_unnoticed() -> None:
     """Ours by our name servers, the partner's by its own; then nothing takes the one that was there."""
     connection = load_connection(ROOT / INVENTORY)
@@ -753,6 +779,7 @@ def passed(flow: str) -> int:
 
 def test_down_leaves_nothing() -> None:
     renewal("order", "g1")  # and broken off
+    migration("begin")
     assert (ROOT / INVENTORY / VARIABLES).exists()
     assert (ROOT / INVENTORY / "host_vars").exists(), "the move to another network is under way"
     gone = kit("lab", "down")
