@@ -10,6 +10,7 @@ Debian's packages are those that apt found signed by Debian; the folder is trust
 
 from __future__ import annotations
 
+import fnmatch
 import importlib.metadata
 import json
 import platform
@@ -69,14 +70,17 @@ def make_bundle(folder: Path, inventories: Sequence[Path], suites: Sequence[str]
 def _gather(making: Path, jars: Sequence[Path], suites: Sequence[str], say: Say) -> None:
     say("wheels of the controller")
     _wheels(making / "wheels" / tag())
+    pythons = []
     for suite in suites:
         say(f"packages of Debian {suite}")
         wanted = {*image.PACKAGES, *(image.JAVA if jars else ())}
         if suite == platform.freedesktop_os_release().get("VERSION_CODENAME"):
             wanted |= {*run(ROOT / "bootstrap", "packages").split()}
-        make_repository(suite, sorted(wanted), making / "packages" / f"{suite}.tar")
+        made = making / "packages" / f"{suite}.tar"
+        make_repository(suite, sorted(wanted), made)
+        pythons.append(python_of(made))
     say("engine, host image and packages of the adapter")
-    for part in _cached(jars, say):
+    for part in _cached(jars, pythons, say):
         kept = making / "cache" / part.relative_to(cache())
         kept.parent.mkdir(parents=True, exist_ok=True)
         (shutil.copytree if part.is_dir() else shutil.copy2)(part, kept)
@@ -95,7 +99,7 @@ def _wheels(folder: Path) -> None:
     run(sys.executable, "-m", "pip", "download", *options, "--requirement", LOCK, "--dest", folder)
 
 
-def _cached(jars: Sequence[Path], say: Say) -> Iterator[Path]:
+def _cached(jars: Sequence[Path], pythons: Sequence[str], say: Say) -> Iterator[Path]:
     home = engine(say)
     if home is None:
         raise KitError(
@@ -103,9 +107,8 @@ def _cached(jars: Sequence[Path], say: Say) -> Iterator[Path]:
             f"has one of version {pinned()} in its cache"
         )
     yield home
-    archive = wheelhouse()
-    yield archive
-    yield from archive.parent.glob("dependencies-*")
+    yield from map(wheelhouse, dict.fromkeys(pythons))
+    yield from (cache() / "wheelhouse").glob("dependencies-*")
     made = image.archive(say)
     yield made
     made.unlink()  # the machine's own is imported
@@ -163,6 +166,13 @@ def make_repository(suite: str, packages: Sequence[str], archive: Path) -> None:
             for path in sorted((apt / "archives").iterdir(), key=lambda path: (path.name == _INDEX, path.name)):
                 file.add(path, arcname=path.name)  # the index last: what is unpacked with it is whole
         making.rename(archive)
+
+
+def python_of(archive: Path) -> str:
+    """The version of the Python, such as 3.13, that the release in ``archive`` has as python3."""
+    with tarfile.open(archive) as file:
+        [package] = fnmatch.filter(file.getnames(), "python3_*.deb")
+    return ".".join(package.removeprefix("python3_").split(".")[:2])
 
 
 def _index(folder: Path) -> None:

@@ -1,11 +1,14 @@
 """The adapter's packages in one archive: what a host without any way out can install.
 
-The runtime dependencies, in the versions and with the hashes of ``requirements.lock``, and the kit itself.
-``python -m aansluitkit.wheelhouse`` prints the archive's path; its name changes with its content.
+The runtime dependencies, in the versions and with the hashes of ``requirements.lock``, and the kit itself, for one
+version of Python. ``python -m aansluitkit.wheelhouse 3.13`` prints the archive's path; its name changes with its
+content and with the Python.
 """
 
 from __future__ import annotations
 
+import argparse
+import fcntl
 import hashlib
 import importlib.metadata
 import platform
@@ -16,6 +19,7 @@ import tempfile
 from pathlib import Path
 
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from aansluitkit.errors import KitError
@@ -23,50 +27,66 @@ from aansluitkit.project import ROOT, cache
 
 LOCK = ROOT / "requirements.lock"
 PACKAGE = "aansluitkit"
-_DEFINITION = 2  # to be raised when what is in the archive changes for another reason
+_DEFINITION = 3  # to be raised when what is in the archive changes for another reason
 
-_KEPT = 8  # archives: a change of the kit makes a new one
+_KEPT = 8  # archives of one Python: a change of the kit makes a new one
 
 
-def wheelhouse(python: str = "3.11") -> Path:
-    """Make the archive for CPython ``python`` where it is absent, and return its path.
+def wheelhouse(python: str) -> Path:
+    """Make the archive for CPython ``python``, such as 3.13, where it is absent, and return its path.
 
     Raises:
-        KitError: when a package can't be had.
+        KitError: when the kit does not run on that Python, or a package for it can't be had.
     """
-    archive = cache() / "wheelhouse" / f"{PACKAGE}-{_identity(python)}.tar"
-    if archive.is_file():
-        return archive
+    supported = SpecifierSet(importlib.metadata.metadata(PACKAGE)["Requires-Python"])
+    if not supported.contains(python):
+        raise KitError(
+            f"the kit needs Python {supported} on its hosts, and this one has Python {python}: upgrade it to Debian 12 "
+            "or 13"
+        )
+    archive = cache() / "wheelhouse" / f"{PACKAGE}-{_tag(python)}-{_identity(python)}.tar"
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    with (archive.parent / ".lock").open("w") as lock:  # every host of a run asks, and all but the first find it made
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not archive.is_file():
+            _make(archive, python)
+    return archive
+
+
+def _make(archive: Path, python: str) -> None:
     dependencies = _dependencies(python)
     with tempfile.TemporaryDirectory(prefix=".making-", dir=archive.parent) as folder:
-        _pip("wheel", "--no-build-isolation", "--no-deps", "--wheel-dir", folder, ROOT)
+        _pip(python, "wheel", "--no-build-isolation", "--no-deps", "--wheel-dir", folder, ROOT)
         making = Path(folder) / archive.name
         with tarfile.open(making, "w") as file:
             for wheel in sorted([*dependencies.glob("*.whl"), *Path(folder).glob("*.whl")]):
                 file.add(wheel, arcname=f"wheels/{wheel.name}")
         making.rename(archive)
-    _forget_former(archive.parent)
-    return archive
+    _forget_former(archive.parent, python)
 
 
-def _forget_former(folder: Path) -> None:
-    for former in sorted(folder.glob(f"{PACKAGE}-*.tar"), key=lambda path: path.stat().st_mtime)[:-_KEPT]:
+def _tag(python: str) -> str:
+    return "cp" + python.replace(".", "")
+
+
+def _forget_former(folder: Path, python: str) -> None:
+    made = folder.glob(f"{PACKAGE}-{_tag(python)}-*.tar")
+    for former in sorted(made, key=lambda path: path.stat().st_mtime)[:-_KEPT]:
         former.unlink(missing_ok=True)
 
 
 def _dependencies(python: str) -> Path:
     """The folder of what others made: fetched once for a lock file, whatever changes in the kit itself."""
-    requirements = _runtime_requirements()
+    requirements = _runtime_requirements(python)
     digest = hashlib.sha256(f"{python} {platform.machine()} {requirements}".encode()).hexdigest()[:16]
     wheels = cache() / "wheelhouse" / f"dependencies-{digest}"
     if wheels.is_dir():
         return wheels
-    wheels.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".making-", dir=wheels.parent) as folder:
         making = Path(folder) / wheels.name
         lock = Path(folder) / "requirements.txt"
         lock.write_text(requirements)
-        _pip("download", "--require-hashes", "--requirement", lock, "--dest", making, *_target(python))
+        _pip(python, "download", "--require-hashes", "--requirement", lock, "--dest", making, *_target(python))
         making.rename(wheels)
     return wheels
 
@@ -79,23 +99,24 @@ def _identity(python: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def _runtime_requirements() -> str:
-    """The blocks of the lock file that the package needs without its extras."""
-    wanted = _closure(PACKAGE, frozenset())
+def _runtime_requirements(python: str) -> str:
+    """The blocks of the lock file that the package needs on ``python`` without its extras."""
+    wanted = _closure(PACKAGE, frozenset(), python)
     blocks = LOCK.read_text(encoding="utf-8").replace("\\\n", "").splitlines()
     kept = [line for line in blocks if canonicalize_name(line.partition("==")[0].strip()) in wanted and "==" in line]
     return "\n".join(kept) + "\n"
 
 
-def _closure(package: str, extras: frozenset[str]) -> set[str]:
+def _closure(package: str, extras: frozenset[str], python: str) -> set[str]:
     found: set[str] = set()
     for text in importlib.metadata.requires(package) or []:
         requirement = Requirement(text)
-        environments = [{"extra": extra} for extra in extras or {""}]
+        version = {"python_version": python, "python_full_version": f"{python}.0"}
+        environments = [version | {"extra": extra} for extra in extras or {""}]
         if requirement.marker and not any(requirement.marker.evaluate(each) for each in environments):
             continue
         name = canonicalize_name(requirement.name)
-        found |= {name} | _closure(name, frozenset(requirement.extras))
+        found |= {name} | _closure(name, frozenset(requirement.extras), python)
     return found
 
 
@@ -110,7 +131,7 @@ def _target(python: str) -> list[str]:
     ]
 
 
-def _pip(*arguments: str | Path) -> None:
+def _pip(python: str, *arguments: str | Path) -> None:
     command = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
@@ -118,12 +139,20 @@ def _pip(*arguments: str | Path) -> None:
         reasons = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR:")] or lines[-1:]
         reason = reasons[0] if reasons else f"pip ended with status {done.returncode}"
         raise KitError(
-            f"the adapter's packages can't be had: {reason}; run ./bootstrap, and see that pip reaches its index"
+            f"the adapter's packages for Python {python} can't be had: {reason}; run ./bootstrap, and see that pip "
+            "reaches its index"
         )
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="wheelhouse", description="Print the path of the archive for a Python.")
+    parser.add_argument("python", help="version of the hosts' Python, such as 3.13")
     try:
-        print(wheelhouse())
+        print(wheelhouse(parser.parse_args().python))
     except KitError as error:
         sys.exit(f"aansluitkit: {error}")
+
+
+if __name__ == "__main__":
+    main()

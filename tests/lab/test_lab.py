@@ -31,6 +31,7 @@ from aansluitkit.lab.podman import VOLATILE, containers
 from aansluitkit.lab.renewal import VARIABLES
 from aansluitkit.project import ROOT
 from aansluitkit.verification.site import Site
+from aansluitkit.wheelhouse import wheelhouse
 
 INVENTORY = "inventories/lab"
 CERTIFICATES = "/etc/aansluitkit/certificates"
@@ -563,10 +564,10 @@ def test_backup_is_restored_and_equal() -> None:
 
 def release(folder: Path, name: str, code: str) -> Path:
     """The packages of the adapter that is deployed, under another name, with ``code`` in its main module."""
-    words = [sys.executable, "-m", "aansluitkit.wheelhouse"]
-    archive = subprocess.run(words, capture_output=True, text=True, check=True)
+    python = container.run_in(network.namespace_of("adapter-1"), "python3 --version").split()[1]
+    archive = wheelhouse(python.rpartition(".")[0])
     wheels = folder / name
-    subprocess.run(["tar", "--extract", "--file", archive.stdout.strip(), "--one-top-level=" + str(wheels)], check=True)
+    subprocess.run(["tar", "--extract", "--file", archive, "--one-top-level=" + str(wheels)], check=True)
     [wheel] = (wheels / "wheels").glob("aansluitkit-*.whl")
     with zipfile.ZipFile(wheel) as former:
         content = {each: former.read(each) for each in former.namelist()}

@@ -25,6 +25,13 @@ def test_what_can_not_be_had_leaves_nothing(tmp_path: Path, monkeypatch: pytest.
     assert list(tmp_path.iterdir()) == []
 
 
+def test_python_of_a_release_is_read_from_its_packages(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "trixie.tar", "w") as archive:
+        for name in ("python3-apt_3.0.0_amd64.deb", "python3_3.13.5-1_amd64.deb", "python3.13_3.13.5-2_amd64.deb"):
+            archive.addfile(tarfile.TarInfo(name))
+    assert bundle.python_of(tmp_path / "trixie.tar") == "3.13"
+
+
 def test_kit_goes_without_what_is_made_again() -> None:
     def entry(name: str) -> tarfile.TarInfo | None:
         return bundle._kept(tarfile.TarInfo(f"aansluitkit/{name}"))
