@@ -12,6 +12,8 @@ from typing import Any
 from ansible import context
 from ansible.plugins.callback import CallbackBase
 
+from aansluitkit.playbook import source_of
+
 DOCUMENTATION = """
 name: deployments
 type: notification
@@ -53,7 +55,8 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
             "outcome": "refused" if self._refused else "failed" if failed else "done",
             "changed": sum(stats.changed.values()),
         }
-        sources = [word for source in context.CLIARGS["inventory"] for word in ("--inventory", source)]
+        given = (source_of(source) for source in context.CLIARGS["inventory"])
+        sources = [word for source in given for word in ("--inventory", source)]
         hosts = ",".join(sorted(stats.processed))
         command = [sys.executable, "-m", "ansible", "adhoc", *sources, hosts, "--module-name", "deployment", "--args"]
         done = subprocess.run(

@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -212,7 +213,9 @@ def rendered(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     (folder / "play").mkdir()
     (folder / "play/templates").symlink_to(ROLE / "templates")
     (folder / "play/play.yml").write_text(yaml.safe_dump([play]))
-    command = ["ansible-playbook", "--inventory", "localhost,", "--connection", "local", "play.yml"]
+    local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    (folder / "play/hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": {"localhost": local}}}))
+    command = ["ansible-playbook", "--inventory", "hosts.yml", "play.yml"]
     done = subprocess.run(command, cwd=folder / "play", capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder

@@ -25,6 +25,7 @@ from typing import Any
 
 from aansluitkit.connection.yamlfile import LARGEST_FILE, is_vaulted
 from aansluitkit.errors import InventoryError, KitError, Problem
+from aansluitkit.project import tools_environment
 
 COMPUTING_SECONDS = 10  # for one inventory; most take a tenth of one
 WAITING_SECONDS = 120  # for lookups elsewhere, such as in a password manager
@@ -87,7 +88,8 @@ def hosts_by_ansible(hosts_file: Path, prefix: str) -> tuple[dict[str, tuple[str
 def _ask(hosts_file: Path, prefix: str, problems: dict[str, Problem]) -> _Answer:
     """Ask, and again without each variable that proves too much; ``problems`` grows by those."""
     while True:
-        question = _Question(hosts_file, prefix, frozenset(problems), COMPUTING_SECONDS, dict(os.environ), os.getcwd())  # noqa: PTH109
+        here = os.getcwd()  # noqa: PTH109
+        question = _Question(hosts_file, prefix, frozenset(problems), COMPUTING_SECONDS, tools_environment(), here)
         answer = _process().ask(question)
         if isinstance(answer, _Answer):
             if answer.failure:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,8 +17,8 @@ from aansluitkit.errors import KitError
 from aansluitkit.lab import container, network
 from aansluitkit.lab.ansible import in_lab
 from aansluitkit.lab.network import namespace_of
-from aansluitkit.playbook import play
-from aansluitkit.project import ROOT, STATE
+from aansluitkit.playbook import play, source_of
+from aansluitkit.project import ROOT, STATE, tools_environment
 from aansluitkit.verification.site import Site
 
 PLAYBOOKS = ROOT / "playbooks"
@@ -98,9 +97,9 @@ class Ground:
     @contextmanager
     def playing(self, *options: str) -> Iterator[subprocess.Popen[bytes]]:
         """The site's playbook as it runs; what is left of it when the block ends is killed."""
-        book, inventory = PLAYBOOKS / "site.yml", self.inventory.resolve()
-        command = ["ansible-playbook", "--inventory", str(inventory), *options, str(book)]
-        environment = {**os.environ, **in_lab()}
+        book, inventory = PLAYBOOKS / "site.yml", source_of(self.inventory)
+        command = ["ansible-playbook", "--inventory", inventory, *options, str(book)]
+        environment = {**tools_environment(), **in_lab()}
         log = self._log("playing")
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("wb") as file:

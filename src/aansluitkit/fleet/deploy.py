@@ -78,7 +78,7 @@ class Fleet:
         except (KitError, OSError) as error:
             result = Result.BROKEN_OFF if self._stopped.is_set() else Result.FAILED
             return Outcome(deploy, result, seconds=time.monotonic() - began, message=str(error))
-        return Outcome(deploy, Result.DONE, changed, time.monotonic() - began)
+        return Outcome(deploy, Result.DONE, sum(changed.values()), time.monotonic() - began)
 
     def stop(self) -> None:
         """End what runs and begin nothing more."""

@@ -63,7 +63,7 @@ def lab_up(inventory: Path, console: Console) -> Report:
             steps.say(f"the organisation's adapter is {adapter}")
             log = STATE / "log/site.log"
             changed = play(ROOT / "playbooks/site.yml", inventory, log, steps.say, environment=in_lab())
-            steps.say(f"{changed} tasks changed something")
+            steps.say(f"{sum(changed.values())} tasks changed something")
         with steps.step("verification"):
             report = verify(inventory, lambda check: show(console, check))
         _write(report, connection, steps)

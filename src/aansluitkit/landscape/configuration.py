@@ -6,7 +6,6 @@ check mode, which changes nothing.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -19,7 +18,6 @@ from aansluitkit.project import ROOT, STATE
 
 SITE = ROOT / "playbooks/site.yml"
 _ON_THE_WAY = (Component.FIREWALL, Component.MANAGEMENT)
-_RECAP = re.compile(r"^(\S+) +: ok=\d+ +changed=(\d+) ", re.MULTILINE)
 
 Differences = tuple[tuple[str, int], ...]
 
@@ -39,12 +37,11 @@ def differences(inventory: Path, connection: Connection, resources: Iterable[Cha
     there = [name for name in connection.hosts if name not in absent]
     log = STATE / f"log/plan-{connection.full_name}.log"
     options = ("--check", "--limit", ",".join(there))
-    play(SITE, inventory, log, say, options=options, environment=settings_for(connection))
-    found = tuple((host, int(changed)) for host, changed in _RECAP.findall(log.read_text(encoding="utf-8")))
-    for host, changed in found:
-        if changed:
-            say(f"configuration of {host}: {changed} tasks would change something (all of it: {log})")
-    return tuple((host, changed) for host, changed in found if changed)
+    found = play(SITE, inventory, log, say, options=options, environment=settings_for(connection))
+    differing = tuple((host, changed) for host, changed in sorted(found.items()) if changed)
+    for host, changed in differing:
+        say(f"configuration of {host}: {changed} tasks would change something (all of it: {log})")
+    return differing
 
 
 def mend(inventory: Path, connection: Connection, hosts: Differences, say: Say) -> None:

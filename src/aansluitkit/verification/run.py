@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from aansluitkit.connection import load_connection
@@ -13,6 +14,8 @@ from aansluitkit.project import ROOT
 from aansluitkit.verification.checks import Check, Report
 
 SUITE = ROOT / "tests/verify"
+# Of whoever develops with pytest; they would leave checks out, or stop after the first that fails.
+_PYTEST_SETTINGS = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS")
 
 
 def verify(inventory: Path, say: Callable[[Check], None], only: str = "") -> Report:
@@ -32,8 +35,18 @@ def verify(inventory: Path, say: Callable[[Check], None], only: str = "") -> Rep
     verification = Verification(load_connection(inventory), str(inventory), say)
     arguments = [str(SUITE), "--rootdir", str(ROOT), "-q", "--no-header", "-p", "no:cacheprovider", "--tb=short"]
     output = io.StringIO()
-    with contextlib.redirect_stdout(output):
+    with contextlib.redirect_stdout(output), _without(*_PYTEST_SETTINGS):
         status = pytest.main([*arguments, *(["-k", only] if only else [])], plugins=[verification])
     if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) or not verification.report.checks:
         raise KitError(f"the checks could not be run ({pytest.ExitCode(status).name}):\n{output.getvalue()}")
     return verification.report
+
+
+@contextlib.contextmanager
+def _without(*names: str) -> Iterator[None]:
+    """The environment without the variables ``names`` while the block runs."""
+    held = {name: os.environ.pop(name) for name in names if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(held)

@@ -85,7 +85,8 @@ def test_one_that_fails_stops_no_other(inventories: list[Path], tmp_path: Path) 
     unreachable(inventories[0])
     outcomes = deploy_all(deploys(inventories, tmp_path, LIMIT), 1, lambda *_: None, lambda _: None)
     assert [outcome.result for outcome in outcomes] == [Result.FAILED, Result.DONE, Result.DONE]
-    assert f"fatal: [{BROKEN}]: UNREACHABLE!" in outcomes[0].message
+    assert f"site.yml failed: {BROKEN}: " in outcomes[0].message
+    assert "Connection refused" in outcomes[0].message
     assert str(outcomes[0].deploy.log) in outcomes[0].message
 
 
