@@ -40,7 +40,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         except KitError as error:
             return {**result, "failed": True, "msg": str(error)}
         told = (
-            f"send {given['folder']}/{REQUEST} to the provider, with {FORM}; put what returns in certificates/received"
+            f"send {given['folder']}/{REQUEST} to the provider, with {FORM}; put what returns in "
+            "certificates_received_folder"
         )
         return {**result, "changed": changed, "msg": f"{told}, and run playbooks/certificates.yml"}
 

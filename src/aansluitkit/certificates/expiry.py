@@ -27,7 +27,7 @@ from aansluitkit.errors import KitError
 from aansluitkit.fleet.parallel import ask
 from aansluitkit.revocation.published import read_crl
 
-FOLDER = "certificates"  # of an inventory: the PEM files of its hosts, and what belongs to them
+FOLDER = "certificates"  # with the PEM files of the hosts, and what belongs to them
 NOT_IN_USE = re.compile(r"request|received|(before|issued)-.*")  # folders in there
 
 
@@ -166,7 +166,7 @@ class _Look:
 
     def found(self) -> _Found:
         """Everything."""
-        for part in (self._of_parties, self._of_roots, self._of_folder, self._of_cpa):
+        for part in (self._of_parties, self._of_roots, self._of_hosts, self._of_cpa):
             try:
                 part()
             except Unknown as field:
@@ -218,9 +218,14 @@ class _Look:
             elif root.ends:
                 self._add(Kind.ROOT, root.name, datetime.combine(root.ends, time_of_day(), UTC), root.sha256, place)
 
-    def _of_folder(self) -> None:
-        """The sets of the hosts, and CRLs."""
-        folder = self.inventory / FOLDER
+    def _of_hosts(self) -> None:
+        """The sets of the hosts, and CRLs: in files_folder of the shared defaults, or where they lay before it."""
+        folder = self.inventory.resolve()
+        environment = self._known("environment", folder.name)
+        for place in (folder.parent / "files" / environment, folder):
+            self._of_folder(place / FOLDER)
+
+    def _of_folder(self, folder: Path) -> None:
         for path in certificate_files(folder):
             if any(NOT_IN_USE.fullmatch(part) for part in path.relative_to(folder).parts[:-1]):
                 continue

@@ -108,7 +108,8 @@ class _Judgement:
         self.problems = [self._placed(problem) for problem in inventory.problems]
         self.warnings: list[Problem] = []
         fields = connection_fields(inventory)
-        self._judge_inventory(inventory_rules.RULES)
+        self._judge_inventory(self.problems, inventory_rules.RULES)
+        self._judge_inventory(self.warnings, inventory_rules.WARNINGS)
         self._judge_role_variables()
         self.blanks = [self._blank(path, value) for path, value in self._blank_paths(fields)]
         self.whole, self.connection = self._validated(fields)
@@ -117,7 +118,7 @@ class _Judgement:
         """What was found, with the connection when it can be used."""
         self._judge_connection()
         self._judge_revocation()
-        self._judge_inventory(inventory_rules.AFTERWARDS)
+        self._judge_inventory(self.problems, inventory_rules.AFTERWARDS)
         self._judge_secrets()
         self._compare_environments()
         usable = self.whole if not self.problems and not self.blanks else None
@@ -133,9 +134,11 @@ class _Judgement:
     def _placed(self, problem: Problem) -> Problem:
         return self.places.problem(problem.variable, problem.message, problem.rule)
 
-    def _judge_inventory(self, rules: Iterable[Callable[[Inventory], inventory_rules.Found]]) -> None:
+    def _judge_inventory(
+        self, into: list[Problem], rules: Iterable[Callable[[Inventory], inventory_rules.Found]]
+    ) -> None:
         for rule in rules:
-            self.problems += [self.places.problem(path, text, rule.__name__) for path, text in rule(self.inventory)]
+            into += [self.places.problem(path, text, rule.__name__) for path, text in rule(self.inventory)]
 
     def _judge_role_variables(self) -> None:
         rule = role_variables_are_known

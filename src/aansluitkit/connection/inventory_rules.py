@@ -5,9 +5,10 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-from aansluitkit.connection.loading import INVENTORY_FILE, PREFIX, SECRET_PREFIX, Inventory
+from aansluitkit.connection.loading import INVENTORY_FILE, PREFIX, SECRET_PREFIX, VARIABLE_FOLDERS, Inventory
 from aansluitkit.connection.model import Component, Connection, View
 from aansluitkit.connection.yamlfile import Vaulted
 
@@ -17,6 +18,9 @@ TRANSFER_SECRET = "secret_dns_transfer"  # noqa: S105 - the name of the variable
 UPDATE_SECRET = "secret_dns_update_"  # noqa: S105 - and of those of updates, before the view
 BLANK = "TODO"
 NEAR = 0.65  # likeness from which a name is taken for a slip of the pen
+FILES = "../files/<environment>"  # beside the inventories of a customer: what is no source of hosts
+FILES_VARIABLE = "files_folder"
+HOST_SOURCE = "certificates_host_source"
 _LOOKUP = re.compile(r"\b(?:lookup|query|q)\s*\(\s*['\"]([A-Za-z0-9_.]+)")
 _CLEAR = {"file", "password", "template", "ini", "csvfile", "unvault", "vars", "lines", "pipe"}
 _NAMES = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
@@ -80,14 +84,47 @@ def hosts_are_no_groups(inventory: Inventory) -> Found:
 
 def hosts_have_one_source(inventory: Inventory) -> Found:
     """Ansible takes hosts from every file beside hosts.yml, and runs those that are programs."""
-    for path in sorted(inventory.folder.iterdir()):
-        passed_over = path.name.startswith(".") or path.name.endswith(_NO_SOURCES)
-        if path.is_file() and path.name != INVENTORY_FILE and not passed_over:
+    for path in _strays(inventory):
+        if not path.is_dir():
             yield (
                 path.name,
                 f"stands beside {INVENTORY_FILE}, so Ansible takes hosts from it too: name them in {INVENTORY_FILE}, "
-                "and move this file into a folder",
+                f"and move this file to {FILES}/",
             )
+
+
+def folders_hold_variables(inventory: Inventory) -> Found:
+    """Ansible takes hosts from the files in every folder beside hosts.yml too, such as documents and certificates."""
+    for path in _strays(inventory):
+        if path.is_dir():
+            yield (
+                f"{path.name}/",
+                f"stands beside {INVENTORY_FILE}; an Ansible without the kit's ansible.cfg takes hosts from the files "
+                f"in it: move it to {FILES}/{path.name} and correct the variables that name it",
+            )
+
+
+def host_files_are_found(inventory: Inventory) -> Found:
+    """The files of hosts once lay beside hosts.yml; where the shared defaults name the new place they are missed."""
+    names = {name for _, name, _ in inventory.raw(FILES_VARIABLE)}
+    sources = [value for _, _, value in inventory.raw(HOST_SOURCE)]  # the last one wins
+    if FILES_VARIABLE not in names or not sources or FILES_VARIABLE not in str(sources[-1]):
+        return
+    left = next((host for host in inventory.hosts if (inventory.folder / "certificates" / host).is_dir()), None)
+    if left:
+        yield (
+            "certificates/",
+            f"holds the files of host '{left}', and {HOST_SOURCE} is {sources[-1]}, where none of them are: move this "
+            f"folder to {FILES}/certificates and correct the variables that name it",
+        )
+
+
+def _strays(inventory: Inventory) -> Iterator[Path]:
+    """What stands in the folder and is neither hosts.yml nor variables, as far as Ansible does not pass over it."""
+    for path in sorted(inventory.folder.iterdir()):
+        passed_over = path.name.startswith(".") or path.name.endswith(_NO_SOURCES)
+        if path.name not in (INVENTORY_FILE, *VARIABLE_FOLDERS) and not passed_over:
+            yield path
 
 
 def secrets_are_encrypted(inventory: Inventory) -> Found:
@@ -199,12 +236,15 @@ def blank_paths(value: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 RULES = (
     hosts_have_one_source,
+    host_files_are_found,
     host_variables_are_known,
     groups_are_components,
     name_servers_share_a_secret,
     updates_have_a_secret,
     vaulted_connection_variables,
 )
+
+WARNINGS = (folders_hold_variables,)
 
 # Hides nothing from the rules on the connection, which are asked first.
 AFTERWARDS = (hosts_are_no_groups,)

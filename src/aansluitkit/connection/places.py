@@ -26,12 +26,13 @@ class Places:
         self.inventory = inventory
 
     def problem(self, path: str, message: str, rule: str) -> Problem:
-        """The problem at ``path``: a dotted path of the model, a variable, 'group NAME', or a file."""
+        """The problem at ``path``: a dotted path of the model, a variable, 'group NAME', a file, or 'FOLDER/'."""
         if path.startswith("group "):
             keys = next(ways_to_group(self.inventory.hosts_content, path.removeprefix("group ")), ())
             return self._at(self.inventory.hosts_file, path, message, keys, rule)
-        if (self.inventory.folder / path).is_file():
-            return Problem(str(self.inventory.folder / path), "file", message, 1, rule)
+        if path.endswith("/") or (self.inventory.folder / path).is_file():
+            kind = "folder" if path.endswith("/") else "file"
+            return Problem(str(self.inventory.folder / path), kind, message, int(kind == "file"), rule)
         if path == "hosts":
             return Problem(str(self.inventory.hosts_file), "hosts", message, 1, rule)
         if path.startswith("hosts."):

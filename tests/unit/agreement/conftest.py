@@ -32,10 +32,10 @@ class Received:
 def received(preprod: Path) -> Received:
     """The CPA that came is the one that the inventory describes."""
     connection = load_connection(preprod)
-    file = preprod / "cpa/received.xml"
-    file.parent.mkdir()
+    file = preprod / "../files/preprod/cpa/received.xml"
+    file.parent.mkdir(parents=True)
     file.write_text(render_cpa(connection))
     variables = preprod / "group_vars/all/connection.yml"
-    told = 'connection_cpa:\n  file: "{{ inventory_dir }}/cpa/received.xml"\n'
+    told = 'connection_cpa:\n  file: "{{ files_folder }}/cpa/received.xml"\n'
     variables.write_text(variables.read_text().replace("connection_cpa:\n", told))
     return Received(preprod, file, load_connection(preprod))

@@ -209,10 +209,13 @@ def test_retired_cpa_is_not_the_one_in_use(received: Received) -> None:
 
 def test_certificate_with_one_purpose_is_judged_too(received: Received) -> None:
     """For its dates and number; it needs no host name, as nobody connects to it."""
-    signing, other = received.folder / "certificates/signing.pem", "sign.voorbeeldgemeente.internal"
+    signing, other = (
+        received.folder / "../files/preprod/certificates/signing.pem",
+        "sign.voorbeeldgemeente.internal",
+    )
     variables = received.folder / "group_vars/all/connection.yml"
-    text = variables.read_text().replace('  file: "{{ inventory_dir }}/cpa/received.xml"\n', "")
-    told = 'connection_certificates:\n  organisation_signing: "{{ inventory_dir }}/certificates/signing.pem"\n'
+    text = variables.read_text().replace('  file: "{{ files_folder }}/cpa/received.xml"\n', "")
+    told = 'connection_certificates:\n  organisation_signing: "{{ files_folder }}/certificates/signing.pem"\n'
     variables.write_text(text.replace("connection_certificates:\n", told))
     assert "is not there" in examine(received.folder).problems[0].message
     Leaf(host=other, usages=(ExtendedKeyUsageOID.EMAIL_PROTECTION,)).write(signing)

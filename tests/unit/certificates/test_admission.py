@@ -42,17 +42,21 @@ MEANS = Means(offline, no_passphrase, Path.read_bytes, lambda key: key)
 @pytest.fixture
 def place(own_inventory: Path) -> Path:
     """The folder with certificates of the inventory, with a received folder and a key that was ordered with."""
-    folder = own_inventory / "certificates"
+    folder = own_inventory.parent / "files/preprod/certificates"
     (folder / "received").mkdir(parents=True)
     (folder / "request").mkdir()
     return folder
+
+
+def inventory_of(place: Path) -> Path:
+    return place.parents[2] / "preprod"
 
 
 def taken_in(place: Path, means: Means = MEANS) -> bool:
     """Take in what lies in the received folder, for two nodes."""
     folders = [place / "node-1", place / "node-2"]
     keys = [place / "request/key.pem", *(folder / "key.pem" for folder in folders), place / "node-1/next/key.pem"]
-    admitted = admit(sorted((place / "received").iterdir()), keys, demands_of(place.parent), means)
+    admitted = admit(sorted((place / "received").iterdir()), keys, demands_of(inventory_of(place)), means)
     change = changes_for(admitted, folders, place / "organisation.pem", means)
     change.write()
     close_request(place / "request", admitted, means)
@@ -162,7 +166,7 @@ def test_what_does_not_pass_changes_nothing(authority: Authority, stranger: Auth
 def test_roots_must_be_there(authority: Authority, place: Path) -> None:
     made = authority.leaf(WISH)
     (place / "received/x.pem").write_bytes(made.pem + made.key_pem + authority.intermediates)
-    shared = place.parents[2] / "shared"
+    shared = place.parents[3] / "shared"
     text = (shared / "all.yml").read_text()
     another = f'    g1: {{name: Weg Root, sha256: "{"0" * 64}"}}\n'
     (shared / "all.yml").write_text(text.replace("  roots:\n", f"  roots:\n{another}"))
@@ -218,23 +222,23 @@ def test_switch_of_generation_is_configuration(authority: Authority, stranger: A
     made = authority.leaf(WISH)
     (place / "received/x.pem").write_bytes(made.pem + made.key_pem)
     assert taken_in(place)
-    folders, shared = [place / "node-1", place / "node-2"], place.parents[2] / "shared"
+    folders, shared = [place / "node-1", place / "node-2"], place.parents[3] / "shared"
     text, digest = (shared / "all.yml").read_text(), facts.fingerprint(stranger.root.certificate)
     added = f'    g1: {{name: Vreemd G4 Root, sha256: "{digest}"}}\n'
     (shared / "all.yml").write_text(text.replace("  roots:\n", f"  roots:\n{added}"))
     with pytest.raises(KitError, match="does not hold root 'Vreemd G4 Root'"):
-        trust_changes(folders, demands_of(place.parent))
+        trust_changes(folders, demands_of(inventory_of(place)))
     (shared / "pkioverheid/g1.crt").write_bytes(stranger.root.der)
-    trust_changes(folders, demands_of(place.parent)).write()
+    trust_changes(folders, demands_of(inventory_of(place))).write()
     assert (place / "node-2/trust.pem").read_bytes() == stranger.root.pem + authority.root.pem
-    assert not trust_changes(folders, demands_of(place.parent)).contents
+    assert not trust_changes(folders, demands_of(inventory_of(place))).contents
     wish = Wish(number=PARTNER_OIN, names=("ebms.preprod.mijnoverheid.internal",))
     (place / "partner.pem").write_bytes(stranger.leaf(wish).pem + stranger.intermediates)
     (shared / "all.yml").write_text(text)
     with pytest.raises(KitError, match="keep it there until the partner shows a certificate of another generation"):
-        trust_changes(folders, demands_of(place.parent))
+        trust_changes(folders, demands_of(inventory_of(place)))
     (place / "partner.pem").write_bytes(authority.leaf(wish).pem + authority.intermediates)
-    trust_changes(folders, demands_of(place.parent)).write()
+    trust_changes(folders, demands_of(inventory_of(place))).write()
     assert (place / "node-1/trust.pem").read_bytes() == authority.root.pem
 
 
@@ -276,7 +280,7 @@ def unsealed(path: Path) -> bytes:
 def test_from_request_to_set(authority: Authority, place: Path, tmp_path: Path, vaulted: dict[str, str]) -> None:
     """What a system administrator does, with the project's own playbooks and role."""
     shutil.rmtree(place)
-    inventory, ask = place.parent, ROOT / "playbooks/certificate-request.yml"
+    inventory, ask = inventory_of(place), ROOT / "playbooks/certificate-request.yml"
     assert "no vault password is known" in play(ask, inventory, {})[1]
     assert not place.exists()
     status, output = play(ask, inventory, vaulted, "--check")

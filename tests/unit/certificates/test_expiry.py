@@ -34,10 +34,14 @@ def test_crl_is_fine_until_it_has_expired() -> None:
     assert End(Kind.CRL, "x", NOW, (), "x").level(NOW) is Level.EXPIRED
 
 
+def files(inventory: Path) -> Path:
+    return inventory.parent / "files" / inventory.name / "certificates"
+
+
 @pytest.fixture
 def filled(authority: Authority, inventory: Path, crl_server: CrlServer) -> Path:
     """The inventory with certificates of both sides, of which the partner's ends first, and one of a host."""
-    folder = inventory / "certificates"
+    folder = files(inventory)
     (folder / "db").mkdir(parents=True)
     own = authority.leaf(Wish(ends=50, crl=f"{crl_server.url}/tsp.crl"))
     partner = authority.leaf(Wish(number=PARTNER_OIN, names=(PARTNER_HOST,), ends=20))
@@ -73,15 +77,15 @@ def test_everything_is_watched_soonest_first(filled: Path) -> None:
 
 def test_what_comes_next_is_watched_too(filled: Path, authority: Authority) -> None:
     """And certificates that are for one purpose."""
-    folder = filled / "certificates"
+    folder = files(filled)
     for name, days in (("next", 300), ("signing", 200)):
         (folder / f"{name}.pem").write_bytes(authority.leaf(Wish(ends=days)).pem)
     own = filled / "group_vars/all/connection.yml"
-    told = 'connection_certificates:\n  organisation_signing: "{{ inventory_dir }}/certificates/signing.pem"\n'
+    told = 'connection_certificates:\n  organisation_signing: "{{ files_folder }}/certificates/signing.pem"\n'
     own.write_text(own.read_text().replace("connection_certificates:\n", told))
     (filled / "group_vars/all/renewal.yml").write_text(
         'connection_renewal:\n  cpa: {id: NEXT, start: "2026-06-01T00:00:00Z", end: "2029-01-01T00:00:00Z"}\n'
-        '  certificates: {organisation: "{{ inventory_dir }}/certificates/next.pem"}\n'
+        '  certificates: {organisation: "{{ files_folder }}/certificates/next.pem"}\n'
     )
     ends = watch([filled]).ends
     assert {f"{HOST} (of the organisation, signing)", "NEXT"} <= {end.name for end in ends}
@@ -125,15 +129,15 @@ def test_command(filled: Path, authority: Authority) -> None:
     status, output = run(filled, "--within", "20", "--json", "-")
     told = json.loads(output)
     assert [one["level"] for one in told["ends"]] == ["expired", "urgent", "soon"]
-    (filled / "certificates/tsp.crl").write_bytes(authority.crl())
-    (filled / "certificates/db/internal-certificate.pem").unlink()
+    (files(filled) / "tsp.crl").write_bytes(authority.crl())
+    (files(filled) / "db/internal-certificate.pem").unlink()
     assert run(filled)[0] == 0
 
 
 def test_what_is_not_there_yet_is_told(filled: Path) -> None:
     customer = filled.parent / "customer.yml"
     customer.write_text(customer.read_text().replace("connection_example: true\n", ""))
-    (filled / "certificates/organisation.pem").unlink()
+    (files(filled) / "organisation.pem").unlink()
     own = filled / "group_vars/all/connection.yml"
     own.write_text(own.read_text().replace("connection_cpa:", "connection_cpa: TODO\nnot_cpa:"))
     gaps = "\n".join(watch([filled]).gaps)

@@ -289,8 +289,9 @@ def test_two_generations_side_by_side(authority: Authority, stranger: Authority,
 
 
 def test_renewal_with_the_old_key(authority: Authority, inventory: Path, file: Path) -> None:
-    (inventory / "certificates").mkdir()
-    written(inventory / "certificates/organisation.pem", authority.leaf(Wish(ends=900)).pem)
+    folder = inventory.parent / "files/preprod/certificates"
+    folder.mkdir(parents=True)
+    written(folder / "organisation.pem", authority.leaf(Wish(ends=900)).pem)
     written(file, authority.leaf().pem + authority.intermediates)
     assert "a renewal has a key of its own" in examined(inventory, file).warnings[0]
 

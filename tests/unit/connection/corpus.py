@@ -380,7 +380,7 @@ _ROWS: list[tuple[str, str, str, str, str, str]] = [
     (PREPROD, OWN, "connection_inbound_address: 203.0.113.42", "connection_inbound_address: 203.0.113.10", "connection_inbound_address", "share no address"),
     (PREPROD, HOSTS, "{application: 10.21.2.11}", "{application: 10.20.2.11}", "adapter-preprod-1: connection_addresses.application", "share no address"),
     (PREPROD, OWN, "https://ebms.preprod.voorbeeldgemeente.example/ebms", "https://ebms.voorbeeldgemeente.example/ebms", "connection_endpoint", "share no endpoint"),
-    (PREPROD, OWN, '"{{ inventory_dir }}/certificates/organisation.pem"', '"{{ inventory_dir }}/../production/certificates/organisation.pem"',
+    (PREPROD, OWN, '"{{ files_folder }}/certificates/organisation.pem"', '"{{ inventory_dir }}/../files/production/certificates/organisation.pem"',
      "connection_certificates.organisation", "share no certificate"),
     (PREPROD, OWN, "id: MIJNOVERHEID-LZ-VOORBEELD-PREPROD_00000001999991000000-00000004999999001000_0001",
      "id: MIJNOVERHEID-LZ-VOORBEELD-PRODUCTION_00000001999991000000-00000004999999002000_0001", "connection_cpa.id", "share no CPA"),

@@ -62,7 +62,7 @@ class Leaf:
             .add_extension(x509.CertificatePolicies(policies), critical=False)
             .sign(key, hashes.SHA256())
         )
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(certificate.public_bytes(Encoding.PEM))
 
 
@@ -83,8 +83,8 @@ def inventories(tmp_path: Path) -> Path:
             path.write_text(text.replace("connection_example: true\n", ""))
     for name, prefix in ((PREPROD, "preprod."), (PRODUCTION, "")):
         number = "00000004999999001000" if prefix else "00000004999999002000"
-        Leaf(host=f"ebms.{prefix}voorbeeldgemeente.internal").write(root / name / "certificates/organisation.pem")
-        Leaf(number, f"ebms.{prefix}mijnoverheid.internal").write(root / name / "certificates/partner.pem")
+        Leaf(host=f"ebms.{prefix}voorbeeldgemeente.internal").write(own(root / name))
+        Leaf(number, f"ebms.{prefix}mijnoverheid.internal").write(own(root / name).with_name("partner.pem"))
     return root
 
 
@@ -94,7 +94,7 @@ def preprod(inventories: Path) -> Path:
 
 
 def own(folder: Path) -> Path:
-    return folder / "certificates/organisation.pem"
+    return folder.parent / "files" / folder.name / "certificates/organisation.pem"
 
 
 def change(path: Path, old: str, new: str) -> None:
@@ -131,7 +131,7 @@ def test_crls_from_anywhere_are_warned_of(preprod: Path) -> None:
 
 def test_adapter_that_looks_at_no_crls_is_warned_of(preprod: Path) -> None:
     path = preprod / "group_vars/adapter/own.yml"
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("ebms_adapter_implementation: ebms_admin\n")
     (warning,) = examine(preprod).warnings
     assert (warning.rule, warning.variable) == ("revocation_is_looked_up", "ebms_adapter_implementation")
@@ -205,7 +205,7 @@ def test_test_certificate_in_preprod_when_declared_but_never_in_production(inven
 
 
 def test_partner_behind_another_party_is_a_warning(preprod: Path) -> None:
-    Leaf("00000004999999009000", PARTNER_HOST).write(preprod / "certificates/partner.pem")
+    Leaf("00000004999999009000", PARTNER_HOST).write(own(preprod).with_name("partner.pem"))
     found = examine(preprod)
     assert found.connection
     assert [problem.rule for problem in found.warnings] == ["partner_serial_number_is_its_oin"]
@@ -266,9 +266,9 @@ def test_secrets_never_stand_in_a_message(preprod: Path) -> None:
 @pytest.fixture
 def compliance(inventories: Path) -> Path:
     folder = inventories / "voorbeeldgemeente/compliance"
-    shutil.copytree(inventories / PREPROD / "certificates", folder / "certificates")  # the keys of preprod as well
+    shutil.copytree(own(inventories / PREPROD).parent, own(folder).parent)  # the keys of preprod as well
     host = "compliancevoorziening.digikoppeling.internal"
-    Leaf("0" * 20, host).write(folder / "certificates/partner.pem")
+    Leaf("0" * 20, host).write(own(folder).with_name("partner.pem"))
     return folder
 
 
@@ -367,7 +367,7 @@ def test_unusual_number_is_a_warning(preprod: Path) -> None:
 
 RENEWAL = """connection_renewal:
   cpa: {{id: {id}, start: "{start}", end: "{end}"}}
-  certificates: {{organisation: "{{{{ inventory_dir }}}}/certificates/next.pem"}}
+  certificates: {{organisation: "{{{{ files_folder }}}}/certificates/next.pem"}}
 """
 
 
@@ -376,7 +376,7 @@ def renewing(folder: Path, identity: str = "NEXT_0002", begins: int = 0, lasts: 
     start, end = (f"{datetime.now(UTC) + timedelta(days=days):%Y-%m-%dT00:00:00Z}" for days in (begins, begins + lasts))
     told = RENEWAL.format(id=identity, start=start, end=end)
     (folder / "group_vars/all/renewal.yml").write_text(told)
-    return folder / "certificates/next.pem"
+    return own(folder).with_name("next.pem")
 
 
 def test_renewal_is_what_follows(preprod: Path) -> None:

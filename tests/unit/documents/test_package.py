@@ -81,16 +81,17 @@ def test_same_inventory_same_package(preprod: Path, tmp_path: Path) -> None:
 def test_cpa_that_came_is_attached_as_it_is(preprod: Path, tmp_path: Path) -> None:
     connection = load_connection(preprod)
     received = render_cpa(connection).replace("\n", "\r\n").encode()
-    (preprod / "cpa").mkdir()
-    (preprod / "cpa/received.xml").write_bytes(received)
-    told = 'connection_cpa:\n  file: "{{ inventory_dir }}/cpa/received.xml"\n'
+    file = preprod.parent / "files/preprod/cpa/received.xml"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(received)
+    told = 'connection_cpa:\n  file: "{{ files_folder }}/cpa/received.xml"\n'
     change(preprod / "group_vars/all/connection.yml", "connection_cpa:\n", told)
     write_package(preprod, tmp_path / "pakket")
     assert (tmp_path / f"pakket/bijlagen/{connection.cpa.id}.xml").read_bytes() == received
 
 
 def test_keys_are_never_attached(preprod: Path, tmp_path: Path) -> None:
-    certificate = preprod / "certificates/organisation.pem"
+    certificate = preprod.parent / "files/preprod/certificates/organisation.pem"
     key = b"-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIA==\n-----END PRIVATE KEY-----\n"
     certificate.write_bytes(certificate.read_bytes() + key)
     write_package(preprod, tmp_path / "pakket")
@@ -105,7 +106,7 @@ def test_everything_that_is_missing_is_told_at_once(preprod: Path, tmp_path: Pat
     change(variables, "connection_sender_id: AFZ-VOORBEELD-0101", "connection_sender_id: TODO what Logius sends")
     change(variables, "name: MIJNOVERHEID.ebMS.LZ.PREPROD.1.0", "name: TODO the Service-ID")
     change(variables, "connection_zones:", "connection_example: true\nconnection_zones:")
-    (preprod / "certificates/organisation.pem").unlink()
+    (preprod.parent / "files/preprod/certificates/organisation.pem").unlink()
     result = CliRunner().invoke(app, ["package", str(preprod), "--output", str(tmp_path / "pakket")])
     told = str(result.exception)
     for variable in ("inbound_address", "sender_id", "cpa.services.0.name", "example", "certificates.partner"):

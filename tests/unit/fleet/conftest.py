@@ -16,6 +16,7 @@ from cryptography.x509.oid import NameOID
 
 from aansluitkit.connection import Kind
 from aansluitkit.fleet.new import Order, environments_of, make
+from aansluitkit.project import ROOT
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 PARTNER = "00000004003214345001"
@@ -48,12 +49,18 @@ connection_partner:
 """
 
 
+KIT = ROOT / "inventories/shared/all.yml"
+
+
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of customers with shared defaults and a vault password, and no customer yet."""
     shared = tmp_path / "inventories/shared"
     shared.mkdir(parents=True)
-    (shared / "all.yml").write_text(ALL)
+    places = [
+        line for line in KIT.read_text().splitlines() if line.startswith(("files_", "documents_", "certificates_"))
+    ]
+    (shared / "all.yml").write_text(ALL + "\n".join(places) + "\n")
     for number, environment in enumerate(("preprod", "production")):
         (shared / f"{environment}.yml").write_text(PARTNER_OF.format(environment=environment, number=number))
     password = tmp_path / "vault-password"
@@ -85,7 +92,7 @@ def fill(inventory: Path) -> None:
     file = inventory / "group_vars/all/connection.yml"
     text = file.read_text()
     own = {"sender_id": "AFZ-1", "name": "MIJNOVERHEID.ebMS.LZ.1.0"}
-    own |= {party: f'"{{{{ inventory_dir }}}}/certificates/{party}.pem"' for party in ("organisation", "partner")}
+    own |= {party: f'"{{{{ files_folder }}}}/certificates/{party}.pem"' for party in ("organisation", "partner")}
     for name, value in own.items():
         text, count = re.subn(rf"{name}: TODO.*", f"{name}: {value}", text)
         assert count == 1, name
@@ -94,8 +101,13 @@ def fill(inventory: Path) -> None:
     host = re.search(r"https://([^/]+)/", text)
     assert oin
     assert host
-    certificate(inventory / "certificates/organisation.pem", host[1], oin=oin[1])
-    certificate(inventory / "certificates/partner.pem", f"ebms.{inventory.name}.overheid.nl")
+    certificate(files(inventory) / "certificates/organisation.pem", host[1], oin=oin[1])
+    certificate(files(inventory) / "certificates/partner.pem", f"ebms.{inventory.name}.overheid.nl")
+
+
+def files(inventory: Path) -> Path:
+    """What the shared defaults call files_folder."""
+    return inventory.parent / "files" / inventory.name
 
 
 def certificate(file: Path, *hosts: str, days: int = 700, oin: str = PARTNER, issuer: str = "TSP CA - G1") -> Path:

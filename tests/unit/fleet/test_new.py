@@ -20,7 +20,7 @@ from aansluitkit.fleet.secrets import NAMES
 from aansluitkit.fleet.survey import find, survey
 from aansluitkit.project import ROOT, STATE
 
-from .conftest import Customer, certificate, change, fill
+from .conftest import Customer, certificate, change, files, fill
 
 VENDOR = {Environment.PREPROD: "https://ebms.klant-201.nl/ebms"}
 GOVERNMENT = {**VENDOR, Environment.PRODUCTION: "https://ebms.productie.klant-201.nl/ebms"}
@@ -101,7 +101,7 @@ def fill_compliance(root: Path, inventory: Path) -> None:
         "outbound_addresses": "[10.250.8.11]",
         "contact": "{name: Servicecentrum, email: servicecentrum@logius.nl, phone: '+31 70 123 45 68'}",
     }
-    own = {party: f'"{{{{ inventory_dir }}}}/certificates/{party}.pem"' for party in ("organisation", "partner")}
+    own = {party: f'"{{{{ files_folder }}}}/certificates/{party}.pem"' for party in ("organisation", "partner")}
     for file, found in ((root / "shared/compliance.yml", values), (inventory / "group_vars/all/connection.yml", own)):
         text = file.read_text()
         for name, value in found.items():
@@ -109,8 +109,8 @@ def fill_compliance(root: Path, inventory: Path) -> None:
             assert count == 1, name
         file.write_text(text)
     oin = load_inventory(inventory).hosts["preprod-fw"]["connection_organisation"]["oin"]
-    certificate(inventory / "certificates/organisation.pem", "ebms.klant-201.nl", oin=oin)
-    certificate(inventory / "certificates/partner.pem", "compliance.overheid.nl", oin="")
+    certificate(files(inventory) / "certificates/organisation.pem", "ebms.klant-201.nl", oin=oin)
+    certificate(files(inventory) / "certificates/partner.pem", "compliance.overheid.nl", oin="")
 
 
 def test_compliance_needs_its_partner(root: Path) -> None:

@@ -46,7 +46,7 @@ PLACES = [
     ("hosts.yml", "hosts.yml", "permission denied"),
     ("group_vars/all", "group_vars/all", "permission denied"),
     ("host_vars", "host_vars", "permission denied"),
-    ("certificates/organisation.pem", "organisation.pem", "permission denied"),
+    ("../files/preprod/certificates/organisation.pem", "organisation.pem", "permission denied"),
     ("../../shared/all.yml", "00-shared.yml", "permission denied"),
     (".", "preprod", "is not readable"),
 ]

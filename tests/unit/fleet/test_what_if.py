@@ -107,8 +107,8 @@ def test_a_certificate_touches_the_endpoints_that_it_names(customers: Path, tmp_
 
 
 def test_a_certificate_is_due_before_the_present_one_ends(customers: Path, tmp_path: Path) -> None:
-    certificate(customers / "gemeente-1/preprod/certificates/partner.pem", PREPROD, days=400)
-    certificate(customers / "gemeente-2/preprod/certificates/partner.pem", PREPROD, days=400, issuer="another CA")
+    certificate(customers / "gemeente-1/files/preprod/certificates/partner.pem", PREPROD, days=400)
+    certificate(customers / "gemeente-2/files/preprod/certificates/partner.pem", PREPROD, days=400, issuer="another CA")
     answer = ask(customers, NewCertificate.read(certificate(tmp_path / "new.pem", PREPROD)))
     first, second = (impact.touched for impact in answer.impacts if impact.customer != "klant-3")
     assert first is not None
@@ -169,7 +169,7 @@ def test_an_endpoint_of_one_environment(customers: Path) -> None:
 
 
 def test_an_endpoint_that_the_present_certificate_does_not_name(customers: Path) -> None:
-    certificate(customers / "gemeente-1/production/certificates/partner.pem", "ebms.production.overheid.nl")
+    certificate(customers / "gemeente-1/files/production/certificates/partner.pem", "ebms.production.overheid.nl")
     answer = ask(customers, NewEndpoint("https://ebms2.overheid.nl/ebms"), Environment.PRODUCTION)
     first = answer.impacts[0].touched
     assert first is not None
