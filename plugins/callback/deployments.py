@@ -12,6 +12,7 @@ from typing import Any
 from ansible import context
 from ansible.plugins.callback import CallbackBase
 
+from aansluitkit import sudo
 from aansluitkit.playbook import source_of
 
 DOCUMENTATION = """
@@ -36,6 +37,11 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         self._run: dict[str, Any] | None = None
         self._refused = False
 
+    def set_play_context(self, play_context: Any) -> None:
+        """Give the password of sudo to what this run starts: the checks, and the record at its end."""
+        if play_context.become_pass and sudo.VARIABLE not in os.environ:
+            sudo.hand_on(play_context.become_pass)
+
     def v2_runner_on_ok(self, result: Any) -> None:
         """Note that a deployment has begun."""
         self._note(result)
@@ -57,10 +63,10 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         }
         given = (source_of(source) for source in context.CLIARGS["inventory"])
         sources = [word for source in given for word in ("--inventory", source)]
-        hosts = ",".join(sorted(stats.processed))
-        command = [sys.executable, "-m", "ansible", "adhoc", *sources, hosts, "--module-name", "deployment", "--args"]
+        hosts = ",".join([*sorted(stats.processed), "!management"])
+        command = [sys.executable, "-m", "ansible", "adhoc", *sources, hosts, "--become", "--module-name", "deployment"]
         done = subprocess.run(
-            [*command, json.dumps({"state": "ended", "run": ended})],
+            [*command, "--args", json.dumps({"state": "ended", "run": ended})],
             env={**os.environ, "ANSIBLE_LOAD_CALLBACK_PLUGINS": "false"},
             capture_output=True,
             text=True,

@@ -134,6 +134,7 @@ def test_completion(shell: str) -> None:
         (["new", "klant-1", "--kind", "vendor"], "--organisation is not given, and nobody can be asked here"),
         (["new", "klant-1", "--kind", "leverancier"], "invalid value for '--kind'"),
         (["destroy", "inventories/lab"], "add --yes when it is meant"),
+        (["status", "inventories/voorbeeldgemeente/preprod", "-K"], "--ask-become-pass: nobody can be asked here"),
     ],
 )
 def test_a_wrong_command_line_is_one_sentence(arguments: list[str], words: str) -> None:

@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from aansluitkit import sudo
 from aansluitkit.errors import KitError
 
 STATUS = (
@@ -44,6 +45,9 @@ JsonFile = Annotated[
     Path | None,
     typer.Option("--json", metavar="FILE", help="Write the result for machines here; - is standard output."),
 ]
+AskSudo = Annotated[
+    bool, typer.Option("--ask-become-pass", "-K", help="Ask for the password of sudo on the hosts, once.")
+]
 
 
 @app.callback(invoke_without_command=True)
@@ -60,6 +64,18 @@ def root(
 def console(json_file: Path | None = None) -> Console:
     """Where people read: standard error when standard output is for machines."""
     return Console(file=sys.stderr if str(json_file) == "-" else sys.stdout, highlight=False)
+
+
+def ask_sudo(*, ask: bool) -> None:
+    """Ask at the terminal for the password of sudo on the hosts, for all that this command starts."""
+    if not ask:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError(
+            "--ask-become-pass: nobody can be asked here: write ansible_become_password in the vault of the inventory, "
+            f"or name a file that holds the password in {sudo.VARIABLE}"
+        )
+    sudo.hand_on(typer.prompt("Password of sudo on the hosts", hide_input=True, err=True))
 
 
 def write_json(result: Any, file: Path | None) -> None:

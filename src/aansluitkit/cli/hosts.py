@@ -15,7 +15,18 @@ from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from aansluitkit.cli.app import Inventories, Inventory, JsonFile, UsageError, app, console, examples, write_json
+from aansluitkit.cli.app import (
+    AskSudo,
+    Inventories,
+    Inventory,
+    JsonFile,
+    UsageError,
+    app,
+    ask_sudo,
+    console,
+    examples,
+    write_json,
+)
 from aansluitkit.connection import Environment, load_connection
 from aansluitkit.errors import InventoryError, KitError
 from aansluitkit.project import STATE
@@ -29,7 +40,7 @@ Yes = Annotated[bool, typer.Option("--yes", help="Don't ask.")]
 
 
 @app.command(epilog=examples("plan inventories/gemeente-x/preprod"))
-def plan(inventory: Inventory) -> None:
+def plan(inventory: Inventory, *, ask_become_pass: AskSudo = False) -> None:
     """Show what differs between an inventory and the networks, hosts and configuration that are there.
 
     Nothing is changed. Status 1: something differs.
@@ -37,13 +48,14 @@ def plan(inventory: Inventory) -> None:
     from aansluitkit.landscape import plan  # noqa: PLC0415
 
     _deployable(inventory)
+    ask_sudo(ask=ask_become_pass)
     changes = plan(inventory, _say)
     print(f"{inventory}: {changes}")
     raise typer.Exit(1 if changes else 0)
 
 
 @app.command(epilog=examples("up inventories/gemeente-x/preprod", "up inventories/gemeente-x/production --yes"))
-def up(inventory: Inventory, *, yes: Yes = False) -> None:
+def up(inventory: Inventory, *, yes: Yes = False, ask_become_pass: AskSudo = False) -> None:
     """Make the networks and hosts of an inventory, repair what differs, and leave the rest alone.
 
     In production it shows what would change and asks. Hosts that are new get their configuration by deploy.
@@ -53,6 +65,7 @@ def up(inventory: Inventory, *, yes: Yes = False) -> None:
     connection = _deployable(inventory)
     if connection.environment is Environment.PRODUCTION:
         _need_answer(f"{inventory} is production", yes=yes)
+    ask_sudo(ask=ask_become_pass)
     changes = up(inventory, _say, lambda found: yes or typer.confirm(f"{inventory}: production: {found}. Go on?"))
     print(f"{inventory}: {f'done: {changes}' if changes else changes}")
 
@@ -121,6 +134,7 @@ def deploy(
         typer.Option(help="Folder of the logs: one for each inventory.", show_default=".lab/log/deploy of the project"),
     ] = STATE / "log/deploy",
     yes: Yes = False,
+    ask_become_pass: AskSudo = False,
 ) -> None:
     """Configure the hosts of one or many inventories, side by side: ansible-playbook with playbooks/site.yml.
 
@@ -132,6 +146,7 @@ def deploy(
     connections = _ready(paths)
     if not dry_run:
         _confirm(connections, yes=yes)
+    ask_sudo(ask=ask_become_pass)
     options = (*(["--limit", limit] if limit else []), *(["--check"] if dry_run else []))
     deploys = [_deploy(path, connection, logs, options) for path, connection in connections.items()]
     target = console()
@@ -254,12 +269,15 @@ def verify(
     json_file: JsonFile = None,
     html_file: Annotated[Path | None, typer.Option("--html", help="Write the report for people here.")] = None,
     only: Annotated[str, typer.Option("--only", "-k", help="Only the checks whose name matches.")] = "",
+    *,
+    ask_become_pass: AskSudo = False,
 ) -> None:
     """Prove that what is deployed is what was declared: DNS, flows, two-way TLS, CPA, Ping and Pong."""
     from aansluitkit.verification import Result, show, verify, write_html  # noqa: PLC0415
 
     target = console(json_file)
     refuse_another_lab(inventory, load_connection(inventory))
+    ask_sudo(ask=ask_become_pass)
     report = verify(inventory, lambda found: show(target, found), only)
     write_json(report.as_json(), json_file)
     if html_file:

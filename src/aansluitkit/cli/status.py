@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from aansluitkit.cli.app import Inventory, JsonFile, app, console, examples, write_json
+from aansluitkit.cli.app import AskSudo, Inventory, JsonFile, app, ask_sudo, console, examples, write_json
 from aansluitkit.cli.hosts import refuse_another_lab
 from aansluitkit.connection import load_connection
 
@@ -22,6 +22,8 @@ def status(
     html_file: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="Write the page for people here.")
     ] = None,
+    *,
+    ask_become_pass: AskSudo = False,
 ) -> None:
     """Tell how the connection is: hosts, load balancers, adapters, database, and what ends soon.
 
@@ -31,6 +33,7 @@ def status(
 
     connection = load_connection(inventory)
     refuse_another_lab(inventory, connection)
+    ask_sudo(ask=ask_become_pass)
     target = console(json_file)
     with target.status("asking the hosts"):
         findings = look(inventory, connection)

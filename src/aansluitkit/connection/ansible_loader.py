@@ -39,10 +39,14 @@ Host = tuple[str, tuple[str, ...], dict[str, Any], dict[str, str]]
 
 @dataclass(frozen=True)
 class _Question:
-    """``without`` are variables that are too much, ``seconds`` those of computing, the rest is of who asks."""
+    """``without`` are variables that are too much, ``seconds`` those of computing, the rest is of who asks.
+
+    ``decrypt`` says whether what Ansible Vault encrypted is wanted too.
+    """
 
     hosts_file: Path
     prefix: str
+    decrypt: bool
     without: frozenset[str]
     seconds: int
     environment: dict[str, str]
@@ -65,17 +69,20 @@ class _Broken:
     at: str
 
 
-def hosts_by_ansible(hosts_file: Path, prefix: str) -> tuple[dict[str, tuple[str, ...]], Hosts, list[Problem]]:
+def hosts_by_ansible(
+    hosts_file: Path, prefix: str, *, decrypt: bool = False
+) -> tuple[dict[str, tuple[str, ...]], Hosts, list[Problem]]:
     """Groups and variables of each host, and what Ansible could not fill in.
 
-    Only variables that begin with ``prefix`` are taken, templated as ansible-playbook would.
+    Only variables that begin with ``prefix`` are taken, templated as ansible-playbook would; with ``decrypt`` also
+    those that Ansible Vault encrypted.
 
     Raises:
         InventoryError: when Ansible can't read the inventory, or not within the bounds of this module.
         KitError: when Ansible can't read its own settings.
     """
     problems: dict[str, Problem] = {}
-    answer = _ask(hosts_file, prefix, problems)
+    answer = _ask(hosts_file, prefix, problems, decrypt=decrypt)
     groups, hosts = {}, {}
     for name, members, variables, failed in answer.hosts:
         groups[name] = members
@@ -85,11 +92,12 @@ def hosts_by_ansible(hosts_file: Path, prefix: str) -> tuple[dict[str, tuple[str
     return groups, hosts, list(problems.values())
 
 
-def _ask(hosts_file: Path, prefix: str, problems: dict[str, Problem]) -> _Answer:
+def _ask(hosts_file: Path, prefix: str, problems: dict[str, Problem], *, decrypt: bool) -> _Answer:
     """Ask, and again without each variable that proves too much; ``problems`` grows by those."""
     while True:
         here = os.getcwd()  # noqa: PTH109
-        question = _Question(hosts_file, prefix, frozenset(problems), COMPUTING_SECONDS, tools_environment(), here)
+        without = frozenset(problems)
+        question = _Question(hosts_file, prefix, decrypt, without, COMPUTING_SECONDS, tools_environment(), here)
         answer = _process().ask(question)
         if isinstance(answer, _Answer):
             if answer.failure:
@@ -199,13 +207,15 @@ def _answer(question: _Question, tell: Callable[[str], None]) -> _Answer:
         return _Answer(failure=str(error))
 
 
-def host_variables(inventory: Path, prefix: str) -> Hosts:
+def host_variables(inventory: Path, prefix: str, *, decrypt: bool = False) -> Hosts:
     """The variables of each host that begin with ``prefix``, templated as ansible-playbook would.
+
+    With ``decrypt`` also those that Ansible Vault encrypted, by the vault password that Ansible is told of.
 
     Raises:
         InventoryError: when Ansible can't read the inventory or fill in a variable.
     """
-    _, hosts, problems = hosts_by_ansible(inventory / "hosts.yml", prefix)
+    _, hosts, problems = hosts_by_ansible(inventory / "hosts.yml", prefix, decrypt=decrypt)
     if problems:
         raise InventoryError(problems)
     return hosts
@@ -218,6 +228,7 @@ def _hosts(question: _Question, tell: Callable[[str], None]) -> Iterator[Host]:
     try:
         from ansible.inventory.manager import InventoryManager  # noqa: PLC0415
         from ansible.parsing.dataloader import DataLoader  # noqa: PLC0415
+        from ansible.parsing.vault import VaultSecretsContext  # noqa: PLC0415
         from ansible.plugins.vars import host_group_vars  # noqa: PLC0415
         from ansible.template import Templar  # noqa: PLC0415
         from ansible.vars.manager import VariableManager  # noqa: PLC0415
@@ -237,6 +248,11 @@ def _hosts(question: _Question, tell: Callable[[str], None]) -> Iterator[Host]:
     loader = _Loader()
     tell(_HOSTS)
     try:
+        secrets = _vault_secrets(loader) if question.decrypt else []
+        VaultSecretsContext._current = VaultSecretsContext(secrets) if secrets else None  # its own way is for one run
+        if secrets:
+            loader = DataLoader()
+            loader.set_vault_secrets(secrets)
         manager = InventoryManager(loader=loader, sources=[str(question.hosts_file)])
         variables = VariableManager(loader=loader, inventory=manager)
         for host in manager.get_hosts():
@@ -249,7 +265,7 @@ def _hosts(question: _Question, tell: Callable[[str], None]) -> Iterator[Host]:
                 try:
                     filled[str(name)] = _bounded(plain(templar.template(raw[name])))
                 except Exception as error:  # a filter or lookup may raise anything
-                    failed[str(name)] = _why_not(error)
+                    failed[str(name)] = _why_not(error, decrypt=question.decrypt)
             yield str(host.name), tuple(str(group.name) for group in host.groups if group.name != "all"), filled, failed
     except AnsibleError as error:
         problem = Problem(
@@ -269,10 +285,32 @@ def _bounded(value: Any) -> Any:
     return value
 
 
-def _why_not(error: BaseException) -> str:
+def _vault_secrets(loader: Any) -> list[tuple[str, Any]]:
+    """The vault passwords that Ansible's settings name; those that are asked for are not among them."""
+    from ansible.constants import config  # noqa: PLC0415
+    from ansible.parsing.vault import get_file_vault_secret  # noqa: PLC0415
+
+    file = config.get_config_value("DEFAULT_VAULT_PASSWORD_FILE")
+    named = [*config.get_config_value("DEFAULT_VAULT_IDENTITY_LIST"), *([f"default@{file}"] if file else [])]
+    secrets = []
+    for label, _, source in (name.rpartition("@") for name in named):
+        if not source.startswith("prompt"):
+            path = str(Path(source).expanduser().absolute())
+            secret = get_file_vault_secret(filename=path, vault_id=label or "default", loader=loader)
+            secret.load()
+            secrets.append((label or "default", secret))
+    return secrets
+
+
+def _why_not(error: BaseException, *, decrypt: bool) -> str:
     if _is_too_much(error):
         return _too_much()
     told = _one_line(error)
+    if ("undecryptable" in told or "Vault" in told) and decrypt:
+        return (
+            "can't be filled in: it asks for a value that Ansible Vault encrypted, and the vault password is not known "
+            "or another one: set ANSIBLE_VAULT_PASSWORD_FILE to the file that holds it"
+        )
     if "undecryptable" in told or "Vault" in told:
         return (
             "can't be filled in: it asks for a value that Ansible Vault encrypted, and an inventory is checked without "

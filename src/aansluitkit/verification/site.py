@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import testinfra
+import testinfra.host
 
+from aansluitkit import sudo
 from aansluitkit.connection import Connection, Host, flows_of
 from aansluitkit.connection.ansible_loader import host_variables
 from aansluitkit.connection.flows import SSH_PORT
 from aansluitkit.connection.model import Contact
 from aansluitkit.errors import KitError
+from aansluitkit.verification.ssh import Ssh, SudoError
 
 PROBE = Path(__file__).with_name("probe.py")
 CONTROL_PERSIST = 10  # seconds
@@ -56,7 +59,8 @@ class Site:
         self.connection = connection
         self.inventory = inventory
         self._probe = base64.b64encode(PROBE.read_bytes()).decode()
-        self._variables = host_variables(Path(inventory), "ansible_")
+        self._variables = host_variables(Path(inventory), "ansible_", decrypt=True)
+        self._sudo_password = sudo.handed_on()
         self._sockets = tempfile.TemporaryDirectory(prefix="aansluitkit-")
 
     def close(self) -> None:
@@ -70,23 +74,30 @@ class Site:
         if variables.get("ansible_connection") == "local":
             return testinfra.get_host("local://")
         user = f"{variables['ansible_user']}@" if variables.get("ansible_user") else ""
-        return testinfra.get_host(
-            f"ssh://{user}{variables.get('ansible_host', name)}:{variables.get('ansible_port', 22)}",
+        backend = Ssh(
+            f"{user}{variables.get('ansible_host', name)}:{variables.get('ansible_port', 22)}",
             ssh_identity_file=variables.get("ansible_ssh_private_key_file"),
             ssh_extra_args=variables.get("ansible_ssh_common_args"),
             controlpath=f"{self._sockets.name}/{name}",
             controlpersist=CONTROL_PERSIST,
-            sudo=bool(variables.get("ansible_become")),
+            sudo=bool(variables.get("ansible_become", True)),  # as the playbooks say
+            sudo_password=_sudo_password(variables) or self._sudo_password,
         )
+        return testinfra.host.Host(backend)
 
     def run(self, host: Host, command: str, *arguments: str) -> Any:
         """Run ``command`` on ``host``; ``%s`` in it are the arguments, quoted.
 
         Raises:
-            KitError: when the host can't be reached.
+            KitError: when the host can't be reached, or sudo refuses.
         """
         try:
             return self.host(host.name).run(command, *arguments)
+        except SudoError as error:
+            raise KitError(
+                f"{host.name}: sudo refuses the user that logs in ({error}): write its password as "
+                "ansible_become_password in the vault, or give it with --ask-become-pass"
+            ) from error
         except RuntimeError as error:
             told = getattr(error.args[0], "stderr", "") if error.args else ""
             raise KitError(
@@ -124,6 +135,12 @@ class Site:
     def redeploy(self, host: str) -> str:
         """What to do when ``host`` is not as declared."""
         return f"run ansible-playbook -i {self.inventory} playbooks/site.yml --limit {host}"
+
+
+def _sudo_password(variables: dict[str, Any]) -> str | None:
+    """The one of the inventory, by either of the names that Ansible's plugin sudo knows first."""
+    found = variables.get("ansible_become_password", variables.get("ansible_become_pass"))
+    return None if found is None else str(found)
 
 
 def unproved(found: str, advice: str, contact: Contact) -> NoReturn:
