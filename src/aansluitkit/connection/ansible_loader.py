@@ -229,8 +229,10 @@ def _hosts(question: _Question, tell: Callable[[str], None]) -> Iterator[Host]:
         from ansible.inventory.manager import InventoryManager  # noqa: PLC0415
         from ansible.parsing.dataloader import DataLoader  # noqa: PLC0415
         from ansible.parsing.vault import VaultSecretsContext  # noqa: PLC0415
+        from ansible.plugins.loader import init_plugin_loader  # noqa: PLC0415
         from ansible.plugins.vars import host_group_vars  # noqa: PLC0415
         from ansible.template import Templar  # noqa: PLC0415
+        from ansible.utils.collection_loader import AnsibleCollectionConfig  # noqa: PLC0415
         from ansible.vars.manager import VariableManager  # noqa: PLC0415
     except AnsibleError as error:  # Ansible reads its settings when it is imported
         raise KitError(
@@ -243,6 +245,8 @@ def _hosts(question: _Question, tell: Callable[[str], None]) -> Iterator[Host]:
         def load_from_file(self, file_name: str, *args: Any, **options: Any) -> Any:
             return {} if is_vaulted(Path(file_name)) else super().load_from_file(file_name, *args, **options)
 
+    if AnsibleCollectionConfig.collection_finder is None:
+        init_plugin_loader()  # without which a lookup by its whole name, ansible.builtin.…, is not found
     for remembered in (host_group_vars.FOUND, host_group_vars.NAK):
         remembered.clear()  # which files there were when the question before was asked
     loader = _Loader()

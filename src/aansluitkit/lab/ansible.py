@@ -10,7 +10,7 @@ from aansluitkit.lab.podman import VOLATILE
 # With the strategy of Ansible itself, which would keep these folders below the home folder.
 PLAIN = {
     "ANSIBLE_SSH_CONTROL_PATH_DIR": str(VOLATILE / "ssh"),
-    "ANSIBLE_REMOTE_TMP": str(VOLATILE / "tmp"),
+    "ANSIBLE_REMOTE_TMP": "/tmp/aansluitkit",  # noqa: S108 - on the hosts, where the user who logs in makes it
     "ANSIBLE_NOCOLOR": "1",
 }
 

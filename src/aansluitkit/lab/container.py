@@ -43,10 +43,12 @@ def make(name: str, image: str, hostname: str) -> None:
     for source, target in (
         (keys.HOST, "/etc/ssh/ssh_host_ed25519_key"),
         (keys.HOST.with_suffix(".pub"), "/etc/ssh/ssh_host_ed25519_key.pub"),
-        (keys.LOGIN.with_suffix(".pub"), "/etc/ssh/authorized_keys_root"),
+        (keys.LOGIN.with_suffix(".pub"), f"/etc/ssh/authorized_keys_{keys.USER}"),
     ):
         podman("cp", source, f"{name}:{target}")
     start(name)
+    # Sudo looks its own host up.
+    run_in(name, f"echo 127.0.1.1 {hostname} >> /etc/hosts && chpasswd", f"{keys.USER}:{keys.sudo_password()}\n")
 
 
 def is_running(name: str) -> bool:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from aansluitkit.errors import KitError
+from aansluitkit.lab.keys import USER
 from aansluitkit.lab.podman import has_image, podman
 from aansluitkit.lab.run import run
 from aansluitkit.project import cache
@@ -68,12 +69,13 @@ OFF = (
     "e2scrub_all.timer",
 )
 
-_SSH = "PasswordAuthentication no\\nPermitRootLogin prohibit-password\\nHostKey /etc/ssh/ssh_host_ed25519_key\\n"
+_SSH = "PasswordAuthentication no\\nPermitRootLogin no\\nHostKey /etc/ssh/ssh_host_ed25519_key\\n"
 _SSH += "AuthorizedKeysFile /etc/ssh/authorized_keys_%%u\\n"
 _HOOKS = (
     'rm -f "$1"/etc/ssh/ssh_host_*',
     f"printf '{_SSH}' > \"$1\"/etc/ssh/sshd_config.d/aansluitkit.conf",
     'printf "127.0.0.1 localhost\\n" > "$1"/etc/hosts',
+    f'chroot "$1" useradd --create-home --shell /bin/bash --groups sudo {USER}',
     'rm -f "$1"/etc/resolv.conf "$1"/etc/hostname && : > "$1"/etc/resolv.conf',
     'chroot "$1" systemctl disable ' + " ".join(OFF),
     'chroot "$1" systemctl enable ssh',

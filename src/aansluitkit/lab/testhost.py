@@ -1,7 +1,8 @@
 """Hosts for the scenarios of the roles: like the lab's, but each alone on one network.
 
 ``python -m aansluitkit.lab.testhost create NAME…`` prints how to reach them, as Molecule wants it (YAML);
-``destroy NAME…`` removes them, and their network with the last.
+``destroy NAME…`` removes them, and their network with the last. As a plugin of pytest it has Testinfra become root
+there.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import testinfra.backend
 import yaml
 
 from aansluitkit.certificates.pkioverheid import Generation
@@ -23,6 +26,7 @@ from aansluitkit.lab import container, image, keys, network
 from aansluitkit.lab.pki import make_pki
 from aansluitkit.lab.run import run
 from aansluitkit.project import ROOT
+from aansluitkit.verification.ssh import Ssh
 
 CONTROLLER = network.namespace_of("test")
 SWITCH = network.namespace_of("test-switch")
@@ -51,7 +55,7 @@ def create(names: list[str]) -> list[dict[str, object]]:
     for address in addresses.values():
         _wait(address)
     return [
-        {"instance": name, "address": address, "user": "root", "port": 22, "identity_file": str(keys.LOGIN)}
+        {"instance": name, "address": address, "user": keys.USER, "port": 22, "identity_file": str(keys.LOGIN)}
         for name, address in addresses.items()
     ]
 
@@ -71,6 +75,20 @@ def destroy(names: list[str]) -> None:
         if not _hosts():
             network.remove(CONTROLLER)
             network.remove(SWITCH)
+
+
+class Testhost(Ssh):
+    """Testinfra's view of such a host."""
+
+    __test__ = False
+
+    def __init__(self, hostspec: str, **options: Any) -> None:
+        super().__init__(hostspec, sudo_password=keys.sudo_password(), **options)
+
+
+def pytest_configure() -> None:
+    """Reach hosts as the playbooks do."""
+    testinfra.backend.BACKENDS["ssh"] = f"{__name__}.{Testhost.__name__}"
 
 
 def _full(name: str) -> str:
