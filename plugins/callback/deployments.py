@@ -7,8 +7,10 @@ import os
 import subprocess
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+from ansible import constants as C  # noqa: N812 - as Ansible calls it
 from ansible import context
 from ansible.plugins.callback import CallbackBase
 
@@ -36,6 +38,17 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         super().__init__()
         self._run: dict[str, Any] | None = None
         self._refused = False
+
+    def v2_playbook_on_start(self, playbook: Any) -> None:
+        """Give the vault passwords of the command line, as files, to what this run starts."""
+        given = [
+            *context.CLIARGS["vault_ids"],
+            *(f"default@{path}" for path in context.CLIARGS["vault_password_files"]),
+        ]
+        named = [name.rpartition("@") for name in given]
+        files = [f"{label or 'default'}@{Path(path).expanduser().absolute()}" for label, _, path in named]
+        if files and not any(path.startswith("prompt") for _, _, path in named):
+            os.environ["ANSIBLE_VAULT_IDENTITY_LIST"] = ",".join([*C.DEFAULT_VAULT_IDENTITY_LIST, *files])
 
     def set_play_context(self, play_context: Any) -> None:
         """Give the password of sudo to what this run starts: the checks, and the record at its end."""

@@ -121,23 +121,27 @@ def test_no_sudo_where_the_inventory_declines_it(way: Path, connection: Connecti
     assert Site(connection, inventory(way, "ansible_become: false\n")).run(app, "id -u").stdout == "1000\n"
 
 
-def test_a_playbook_hands_the_password_to_what_it_starts(way: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_playbook_hands_the_passwords_to_what_it_starts(way: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (way / "password").write_text(PASSWORD)
+    (way / "vault").write_text(VAULT)
     (way / "play.yml").write_text(
         "- hosts: localhost\n  connection: local\n  gather_facts: false\n  tasks:\n"
         f'    - shell: cat "${sudo.VARIABLE}"; echo; ls -l "${sudo.VARIABLE}"; echo "${sudo.VARIABLE}"\n'
         "      register: found\n    - debug: {var: found.stdout_lines}\n"
+        '    - shell: cat "${ANSIBLE_VAULT_IDENTITY_LIST#*@}"\n'
+        "      register: vault\n    - debug: {var: vault.stdout_lines}\n"
     )
     monkeypatch.delenv("ANSIBLE_CONFIG", raising=False)
     command = [Path(sys.executable).with_name("ansible-playbook"), "--become-password-file", way / "password"]
     done = subprocess.run(
-        [*command, way / "play.yml"],
+        [*command, "--vault-password-file", way / "vault", way / "play.yml"],
         cwd=Path(__file__).parents[3],
         capture_output=True,
         text=True,
         check=False,
     )
     assert f"- {PASSWORD}\n" in done.stdout
+    assert f"- {VAULT}\n" in done.stdout
     assert "- -rw------- " in done.stdout
     [file] = [line.split()[-1] for line in done.stdout.splitlines() if line.endswith("/sudo") and "-rw" not in line]
     assert not Path(file).parent.exists(), "it goes with the run"
