@@ -20,6 +20,7 @@ from aansluitkit.certificates import facts
 from aansluitkit.certificates.chain import build_chain, leaves_of
 from aansluitkit.certificates.demands import Demands, Party
 from aansluitkit.certificates.intake import Examined, examine_contents
+from aansluitkit.certificates.issuing import pem
 from aansluitkit.certificates.reading import Content, Key, Passphrase, public_bytes, read_content, read_file, read_key
 from aansluitkit.certificates.request import KEY, REQUEST, Seal
 from aansluitkit.certificates.revocation import Fetch
@@ -58,21 +59,17 @@ class Admitted:
     @property
     def chain_pem(self) -> bytes:
         """The leaf, then each issuer below the root."""
-        return _pem(self.examined.chain.certificates)
+        return pem(self.examined.chain.certificates)
 
     @property
     def trust_pem(self) -> bytes:
         """Exactly the roots that are configured."""
-        return _pem(self.roots)
+        return pem(self.roots)
 
     @property
     def key_pem(self) -> bytes:
         """The key, not encrypted."""
         return self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-
-
-def _pem(certificates: Sequence[x509.Certificate]) -> bytes:
-    return b"".join(one.public_bytes(Encoding.PEM) for one in certificates)
 
 
 def received_files(folder: Path) -> list[Path]:
@@ -213,10 +210,10 @@ def trust_changes(folders: Sequence[Path], demands: dict[Party, Demands]) -> Cha
         return Change({}, ())
     if anchors.problems:
         raise KitError("\n".join(anchors.problems))
-    if all(_content(folder / TRUST) == _pem(anchors.roots) for folder in sets):
+    if all(_content(folder / TRUST) == pem(anchors.roots) for folder in sets):
         return Change({}, ())
     _refuse_to_drop_the_partner(demands[Party.PARTNER].present, anchors)
-    return Change({folder / TRUST: _pem(anchors.roots) for folder in sets}, ())
+    return Change({folder / TRUST: pem(anchors.roots) for folder in sets}, ())
 
 
 def _refuse_to_drop_the_partner(path: Path | None, anchors: Anchors) -> None:

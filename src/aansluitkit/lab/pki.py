@@ -18,15 +18,15 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.hazmat.primitives.asymmetric import rsa
 
+from aansluitkit.certificates.issuing import VALIDITY, Authority, Leaf, Maker, Subject, pem, private_pem
 from aansluitkit.certificates.pkioverheid import Generation
 from aansluitkit.connection import Component, Connection, Host
 from aansluitkit.connection.model import APART, PARTIES
@@ -41,88 +41,16 @@ REVOKED = "refused-revoked"
 AUTHORITIES = "authorities"
 CRLS = "crl"
 NEXT = "next"
-VALIDITY = timedelta(days=365)
-CA_VALIDITY = timedelta(days=3650)
 CRL_VALIDITY = timedelta(days=7)  # a run after half of it signs new ones
-CLOCK_SKEW = timedelta(hours=1)
 
 Progress = Callable[[str], None]
-Leaf = tuple[x509.Certificate, rsa.RSAPrivateKey]
 
 
-@dataclass(frozen=True)
-class Authority:
-    """A certificate authority and the certificates above it, nearest first, the root last.
-
-    What it issues names ``crl_url``, where it has one.
-    """
-
-    certificate: x509.Certificate
-    key: rsa.RSAPrivateKey
-    above: tuple[x509.Certificate, ...]
-    crl_url: str | None = None
-
-    @property
-    def intermediates(self) -> list[x509.Certificate]:
-        """What a server delivers behind its leaf: all but the root."""
-        return [self.certificate, *self.above][:-1]
-
-    @property
-    def generation(self) -> Generation:
-        """The generation that its certificate is of."""
-        pss = isinstance(self.certificate.signature_algorithm_parameters, padding.PSS)
-        return Generation.G4 if pss else Generation.G1
-
-    @property
-    def root(self) -> x509.Certificate:
-        """The trust anchor."""
-        return [self.certificate, *self.above][-1]
-
-
-@dataclass(frozen=True)
-class Subject:
-    """Who a leaf is for; ``use`` is signing or encryption where it is not for TLS."""
-
-    organisation: str
-    names: tuple[str, ...]
-    oin: str | None = None
-    use: str | None = None
-
-    @property
-    def distinguished_name(self) -> x509.Name:
-        """Subject of the certificate."""
-        attributes = [
-            x509.NameAttribute(NameOID.COUNTRY_NAME, "NL"),
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, self.organisation),
-            x509.NameAttribute(NameOID.COMMON_NAME, self.names[0]),
-        ]
-        if self.oin:
-            attributes.append(x509.NameAttribute(NameOID.SERIAL_NUMBER, self.oin))
-        return x509.Name(attributes)
-
-
-class Hierarchy:
-    """Makes authorities and leaves of one generation, all starting at ``now``."""
+class Hierarchy(Maker):
+    """Makes the lab's authorities, leaves and CRLs of one generation, all starting at ``now``."""
 
     def __init__(self, generation: Generation, now: datetime) -> None:
-        self.generation = generation
-        self.start = now - CLOCK_SKEW
-
-    def authority(self, common_name: str, issuer: Authority | None = None, crl_url: str | None = None) -> Authority:
-        """Make a CA below ``issuer``, or a root, that publishes its CRL at ``crl_url``."""
-        key = rsa.generate_private_key(public_exponent=65537, key_size=4096)
-        subject = x509.Name(
-            [
-                x509.NameAttribute(NameOID.COUNTRY_NAME, "NL"),
-                x509.NameAttribute(NameOID.ORGANIZATION_NAME, "aansluitkit lab - GEEN PRODUCTIE"),
-                x509.NameAttribute(NameOID.COMMON_NAME, common_name),
-            ]
-        )
-        usage = _usage(key_cert_sign=True, crl_sign=True)
-        builder = self._builder(subject, key, issuer, CA_VALIDITY).add_extension(usage, critical=True)
-        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        certificate = self._sign(builder, issuer.key if issuer else key)
-        return Authority(certificate, key, (issuer.certificate, *issuer.above) if issuer else (), crl_url)
+        super().__init__(generation, now, "aansluitkit lab - GEEN PRODUCTIE", TRIAL_POLICY)
 
     def chain(self, label: str, crls: str) -> list[Authority]:
         """Make root, domain and TSP authority, the last of which issues leaves; URLs of CRLs begin with ``crls``."""
@@ -146,69 +74,6 @@ class Hierarchy:
             entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(self.start)
             builder = builder.add_revoked_certificate(entry.build())
         return builder.sign(authority.key, self.generation.hash, rsa_padding=self.generation.padding)
-
-    def leaf(self, subject: Subject, issuer: Authority) -> Leaf:
-        """Make a key and certificate for ``subject``, for both ends of two-way TLS or else for its one use."""
-        key = rsa.generate_private_key(public_exponent=65537, key_size=3072)
-        usage = _usage(digital_signature=subject.use != "encryption", key_encipherment=subject.use != "signing")
-        builder = (
-            self._builder(subject.distinguished_name, key, issuer, VALIDITY)
-            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(usage, critical=True)
-        )
-        if subject.use is None:
-            names = x509.SubjectAlternativeName([x509.DNSName(name) for name in subject.names])
-            purposes = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
-            policy = x509.PolicyInformation(x509.ObjectIdentifier(TRIAL_POLICY), None)
-            builder = (
-                builder.add_extension(purposes, critical=False)
-                .add_extension(names, critical=False)
-                .add_extension(x509.CertificatePolicies([policy]), critical=False)
-            )
-        return self._sign(builder, issuer.key), key
-
-    def _builder(
-        self, subject: x509.Name, key: rsa.RSAPrivateKey, issuer: Authority | None, validity: timedelta
-    ) -> x509.CertificateBuilder:
-        issuer_key = (issuer.key if issuer else key).public_key()
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(issuer.certificate.subject if issuer else subject)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(self.start)
-            .not_valid_after(self.start + validity)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key), critical=False)
-        )
-        if issuer and issuer.crl_url:
-            point = x509.DistributionPoint([x509.UniformResourceIdentifier(issuer.crl_url)], None, None, None)
-            builder = builder.add_extension(x509.CRLDistributionPoints([point]), critical=False)
-        return builder
-
-    def _sign(self, builder: x509.CertificateBuilder, key: rsa.RSAPrivateKey) -> x509.Certificate:
-        return builder.sign(key, self.generation.hash, rsa_padding=self.generation.padding)
-
-
-def _usage(
-    *,
-    digital_signature: bool = False,
-    key_encipherment: bool = False,
-    key_cert_sign: bool = False,
-    crl_sign: bool = False,
-) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=digital_signature,
-        key_encipherment=key_encipherment,
-        key_cert_sign=key_cert_sign,
-        crl_sign=crl_sign,
-        content_commitment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
 
 
 def make_pki(connection: Connection, generation: Generation, folder: Path, say: Progress) -> None:
@@ -273,7 +138,7 @@ def _make(connection: Connection, generation: Generation, folder: Path, say: Pro
     say("making certificates")
     for name in (ENDPOINT, PARTNER):
         _write_party(connection, name, folder / name, hierarchy, trusted[-1])
-        _store(folder / name / "trust.pem", _pem([trusted[0].root]))
+        _store(folder / name / "trust.pem", pem([trusted[0].root]))
     _write(folder / FOREIGN, hierarchy.leaf(partner, foreign[-1]), foreign[-1], trusted[0].root)
     for authority in (*trusted, *foreign):
         _keep(folder, authority)
@@ -286,7 +151,7 @@ def _make(connection: Connection, generation: Generation, folder: Path, say: Pro
             leaf = hierarchy.leaf(Subject(connection.organisation.name, (connection.name_of(host),)), internal)
             _write(folder / host.name, leaf, internal, internal.root, prefix="internal-")
     for host in connection.hosts_of(Component.APPLICATION):
-        _store(folder / host.name / "internal-trust.pem", _pem([internal.root]))
+        _store(folder / host.name / "internal-trust.pem", pem([internal.root]))
 
 
 def _make_refused(connection: Connection, generation: Generation, folder: Path, issuer: Authority) -> None:
@@ -363,7 +228,7 @@ def order_renewals(
     roots = [issuer.root, *(root for root in present if set(parties) != set(PARTIES) and root != issuer.root)]
     for name in _parties(connection):
         shutil.rmtree(folder / name / NEXT, ignore_errors=True)
-        _store(folder / name / NEXT / "trust.pem", _pem(roots))
+        _store(folder / name / NEXT / "trust.pem", pem(roots))
         if name.removeprefix("party-") in parties:
             _write_party(connection, name, folder / name / NEXT, hierarchy, issuer)
         for host in _hosts_of(connection, name):
@@ -415,8 +280,8 @@ def load_authority(folder: Path, name: str) -> Authority:
 def _keep(folder: Path, authority: Authority) -> None:
     url = authority.crl_url or ""
     place = folder / AUTHORITIES / url.rpartition("/")[2].removesuffix(".crl")
-    _store(place / "key.pem", _private(authority.key))
-    _store(place / "certificate.pem", _pem([authority.certificate, *authority.above]))
+    _store(place / "key.pem", private_pem(authority.key))
+    _store(place / "certificate.pem", pem([authority.certificate, *authority.above]))
     _store(place / "crl-url", url.encode())
     _store(place / "revoked", b"")
 
@@ -431,23 +296,13 @@ def _write_party(connection: Connection, name: str, folder: Path, hierarchy: Hie
 
 def _write(folder: Path, leaf: Leaf, issuer: Authority, trust: x509.Certificate, prefix: str = "") -> None:
     _write_pair(folder, leaf, issuer, prefix)
-    _store(folder / f"{prefix}trust.pem", _pem([trust]))
+    _store(folder / f"{prefix}trust.pem", pem([trust]))
 
 
 def _write_pair(folder: Path, leaf: Leaf, issuer: Authority, prefix: str = "") -> None:
     certificate, key = leaf
-    _store(folder / f"{prefix}key.pem", _private(key))
-    _store(folder / f"{prefix}certificate.pem", _pem([certificate, *issuer.intermediates]))
-
-
-def _private(key: rsa.RSAPrivateKey) -> bytes:
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-
-
-def _pem(certificates: list[x509.Certificate]) -> bytes:
-    return b"".join(certificate.public_bytes(serialization.Encoding.PEM) for certificate in certificates)
+    _store(folder / f"{prefix}key.pem", private_pem(key))
+    _store(folder / f"{prefix}certificate.pem", pem([certificate, *issuer.intermediates]))
 
 
 def _store(path: Path, content: bytes) -> None:
