@@ -147,15 +147,19 @@ class Change:
     def write(self) -> None:
         """Write the files beside, then move them: a failure leaves the old ones. The sets that go are kept."""
         making = {path: path.with_name(f".{path.name}") for path in self.contents}
-        for path, content in self.contents.items():
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            making[path].unlink(missing_ok=True)
-            with os.fdopen(os.open(making[path], os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                file.write(content)
-        for folder in self.sets:
-            _keep_before(folder)
-        for path, made in making.items():
-            made.replace(path)
+        try:
+            for path, content in self.contents.items():
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                making[path].unlink(missing_ok=True)
+                with os.fdopen(os.open(making[path], os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                    file.write(content)
+            for folder in self.sets:
+                _keep_before(folder)
+            for path, made in making.items():
+                made.replace(path)
+        finally:
+            for made in making.values():
+                made.unlink(missing_ok=True)
 
 
 def changes_for(admitted: Admitted, folders: Sequence[Path], document: Path, means: Means) -> Change:

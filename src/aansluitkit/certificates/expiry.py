@@ -17,6 +17,7 @@ from cryptography import x509
 
 from aansluitkit.certificates import facts
 from aansluitkit.certificates.chain import build_chain, leaves_of
+from aansluitkit.certificates.internal import AUTHORITY, CERTIFICATE, TRUST
 from aansluitkit.certificates.reading import read_bytes, read_file
 from aansluitkit.certificates.revocation import Fetch
 from aansluitkit.certificates.trust import Anchors, certificate_files, read_anchors
@@ -28,7 +29,7 @@ from aansluitkit.fleet.parallel import ask
 from aansluitkit.revocation.published import read_crl
 
 FOLDER = "certificates"  # with the PEM files of the hosts, and what belongs to them
-NOT_IN_USE = re.compile(r"request|received|(before|issued)-.*")  # folders in there
+NOT_IN_USE = re.compile(rf"request|received|(before|issued)-.*|{AUTHORITY}")  # folders in there
 
 
 class Level(StrEnum):
@@ -197,9 +198,13 @@ class _Look:
 
     def _of_file(self, path: Path, what: str) -> None:
         delivered = read_file(path).certificates
+        trust = path.with_name(TRUST)
+        internal = read_file(trust).certificates if path.name == CERTIFICATE and trust.is_file() else ()
         for leaf in leaves_of(delivered):
-            chain = build_chain(leaf, delivered, self.anchors.intermediates, self.anchors.roots)
+            chain = build_chain(leaf, delivered, self.anchors.intermediates, (*self.anchors.roots, *internal))
             self._of_certificate(Kind.CERTIFICATE, leaf, path, f" ({what})")
+            if chain.root in internal:
+                self._of_certificate(Kind.ROOT, chain.root, trust)
             for issuer in chain.certificates[1:]:
                 self._of_certificate(Kind.ISSUER, issuer, path)
             self.urls |= dict.fromkeys(url for one in chain.certificates for url in facts.crl_urls(one))
@@ -229,6 +234,8 @@ class _Look:
         for path in certificate_files(folder):
             if any(NOT_IN_USE.fullmatch(part) for part in path.relative_to(folder).parts[:-1]):
                 continue
+            if path.name == TRUST:
+                continue  # the authority that a certificate beside it rests on is watched with that
             try:
                 self._of_file(path, str(path.relative_to(folder)))
             except KitError as error:

@@ -148,13 +148,14 @@ def make_request(order: Order, folder: Path, seal: Seal, own_key: rsa.RSAPrivate
         REQUEST: request.public_bytes(Encoding.PEM),
         FORM: order_form(order, request).encode(),
     }
-    _make_folder(folder, contents)
+    make_folder(folder, contents)
     return True
 
 
-def _make_folder(folder: Path, contents: dict[str, bytes]) -> None:
+def make_folder(folder: Path, contents: dict[str, bytes]) -> None:
+    """Make ``folder`` with files of ``contents``, whole or not at all, readable only by its owner."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    making = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))  # for its owner alone
+    making = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))  # only its owner reads it
     try:
         for name, content in contents.items():
             with os.fdopen(os.open(making / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
@@ -51,7 +51,8 @@ class Examination:
 
     ``connection`` is there only when nothing is wrong and nothing is blank. ``problems`` are what must be mended,
     ``blanks`` the values that a person still has to fill in, ``warnings`` what a person should look at. ``known`` is
-    the connection as far as it is valid; asking it for the rest raises ``Unknown``.
+    the connection as far as it is valid; asking it for the rest raises ``Unknown``. ``host_folders`` has the folder of
+    each host's PEM files, where that is plain.
     """
 
     path: Path
@@ -60,6 +61,7 @@ class Examination:
     blanks: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
     known: Connection | None = None
+    host_folders: Mapping[str, Path] = field(default_factory=dict)
 
 
 def find_inventories(root: Path) -> list[Path]:
@@ -129,6 +131,7 @@ class _Judgement:
             tuple(self.blanks),
             tuple(self.warnings),
             self.connection,
+            self.inventory.host_folders,
         )
 
     def _placed(self, problem: Problem) -> Problem:

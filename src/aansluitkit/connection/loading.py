@@ -25,6 +25,7 @@ from aansluitkit.errors import InventoryError, Problem
 PREFIX = "connection_"
 SECRET_PREFIX = "secret_"  # noqa: S105 - of names
 INVENTORY_FILE = "hosts.yml"
+HOST_FOLDER = "certificates_host_source"  # the folder on the controller with a host's PEM files
 VARIABLE_FOLDERS = ("group_vars", "host_vars")
 USUAL_LENGTH = 64  # of a text; a longer one counts for more
 _EXTENSIONS = ("", ".yml", ".yaml", ".json")
@@ -57,7 +58,8 @@ class Inventory:
 
     ``hosts`` maps each host to its ``connection_`` variables, templated; ``groups`` to the groups that it is in.
     ``contents`` are the files with variables and what stands in them, lowest precedence first, hosts.yml excepted;
-    ``hosts_content`` is that of hosts.yml. One that ``is_plain`` depends on nothing but its files.
+    ``hosts_content`` is that of hosts.yml. One that ``is_plain`` depends on nothing but its files. ``host_folders`` has
+    the folder of each host's PEM files, where that is plain.
     """
 
     folder: Path
@@ -67,6 +69,7 @@ class Inventory:
     hosts_content: dict[str, Any]
     is_plain: bool
     problems: tuple[Problem, ...] = ()
+    host_folders: dict[str, Path] = field(default_factory=dict)
 
     @property
     def hosts_file(self) -> Path:
@@ -116,14 +119,15 @@ def load_inventory(folder: Path) -> Inventory:
     if problems:
         raise InventoryError(problems)
     is_plain = True
+    host_folders: dict[str, Path] = {}
     try:
-        groups, hosts = parsed.memberships(), _merge(folder, parsed, scopes)
+        groups, hosts = parsed.memberships(), _merge(folder, parsed, scopes, host_folders)
     except NotPlainError:
         from aansluitkit.connection.ansible_loader import hosts_by_ansible  # noqa: PLC0415 - takes half a second
 
         is_plain = False
         groups, hosts, problems = hosts_by_ansible(hosts_file, PREFIX)
-    return Inventory(folder, groups, hosts, contents, parsed.content, is_plain, tuple(problems))
+    return Inventory(folder, groups, hosts, contents, parsed.content, is_plain, tuple(problems), host_folders)
 
 
 def _content(path: Path) -> Any:
@@ -306,8 +310,10 @@ def _listed(folder: Path) -> list[Path]:
         raise InventoryError([_problem(folder, "folder", message)]) from error
 
 
-def _merge(folder: Path, parsed: _HostsFile, scopes: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The ``connection_`` variables of each host, with Ansible's precedence.
+def _merge(
+    folder: Path, parsed: _HostsFile, scopes: dict[str, dict[str, Any]], host_folders: dict[str, Path]
+) -> dict[str, dict[str, Any]]:
+    """The ``connection_`` variables of each host, with Ansible's precedence; fills ``host_folders``.
 
     Raises:
         NotPlainError: when Ansible has to do it.
@@ -329,7 +335,18 @@ def _merge(folder: Path, parsed: _HostsFile, scopes: dict[str, dict[str, Any]]) 
         if shared.names & {"inventory_hostname", *(name for layer in (*own, *groups) for name in layer)}:
             raise NotPlainError
         merged[host] = shared.values | _expand_all(ChainMap(*own), everything).values
+        host_folder = _host_folder(everything)
+        if host_folder:
+            host_folders[host] = host_folder
     return merged
+
+
+def _host_folder(everything: Mapping[str, Any]) -> Path | None:
+    try:
+        value = _expand(everything.get(HOST_FOLDER), _Scope(everything), (HOST_FOLDER,))
+    except NotPlainError:
+        return None
+    return Path(value) if isinstance(value, str) else None
 
 
 @dataclass(frozen=True)

@@ -283,6 +283,10 @@ class Zone(Model):
     network: Range
 
 
+INTERNAL = "internal-"  # begins the names of files of the internal authority
+INTERNAL_FILES = (f"{INTERNAL}certificate.pem", f"{INTERNAL}key.pem", f"{INTERNAL}trust.pem")
+
+
 class Host(Model):
     """A machine of the inventory: its components and its address in each zone that it stands in."""
 
@@ -304,6 +308,13 @@ class Host(Model):
     def address(self) -> IPv4Address:
         """The address in ``zone``."""
         return self.addresses[self.zone]
+
+    @property
+    def internal_files(self) -> tuple[str, ...]:
+        """The files of the internal authority that the host needs: to show itself, or only to trust others."""
+        if {Component.ADAPTER, Component.PARTNER, Component.DATABASE} & {*self.components}:
+            return INTERNAL_FILES
+        return INTERNAL_FILES[-1:] if Component.APPLICATION in self.components else ()
 
 
 class ServiceAction(Model):

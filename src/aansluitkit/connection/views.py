@@ -75,6 +75,7 @@ def _view(connection: Connection, host: Host) -> dict[str, Any]:
         "domain": connection.domain,
         "certificates_folder": CERTIFICATES,
         "certificates": _certificates(connection, host),
+        "certificate_files": _certificate_files(connection, host),
         "revocation": _revocation(connection, host),
         "resolvers": [str(address) for address in resolvers_of(connection, host)],
         "time_servers": [str(server) for server in connection.time_servers],
@@ -92,8 +93,13 @@ def _certificates(connection: Connection, host: Host) -> dict[str, Any]:
             "other_party": _files(connection, other),
             "other_party_next": _files(following, other) if following else [],
         }
-    own = {Component.DATABASE, Component.APPLICATION} & {*host.components}
-    return {"other_party": [], "other_party_next": []} if own else {}
+    return {"other_party": [], "other_party_next": []} if host.internal_files else {}
+
+
+def _certificate_files(connection: Connection, host: Host) -> list[str]:
+    """The files that ``host`` can't do without: the set of its endpoint, and those of the internal authority."""
+    endpoint = ["certificate.pem", "key.pem", "trust.pem"] if _judges(connection, host) else []
+    return [*endpoint, *host.internal_files]
 
 
 def _judges(connection: Connection, host: Host) -> bool:

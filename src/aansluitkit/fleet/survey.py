@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
+from aansluitkit.certificates.internal_check import examine_internal
 from aansluitkit.connection import examine, find_inventories
 from aansluitkit.connection.loading import INVENTORY_FILE, load_inventory
 from aansluitkit.connection.partial import known
@@ -104,13 +105,14 @@ def seen_from_here(path: Path) -> Path:
 def _enter(inventory: Path) -> tuple[Entry, tuple[Claim, ...]]:
     found = examine(inventory)
     folder = inventory.resolve()
+    internal = examine_internal(found)
     entry = Entry(
         inventory=inventory,
         customer=known(found.known, "name", folder.parent.name),
         environment=known(found.known, "environment", folder.name),
-        problems=found.problems,
+        problems=(*found.problems, *internal.problems),
         blanks=found.blanks,
-        warnings=found.warnings,
+        warnings=(*found.warnings, *internal.warnings),
     )
     return entry, claims(found.known) if found.known else ()
 

@@ -26,10 +26,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from aansluitkit.certificates.internal import wanted_by
 from aansluitkit.certificates.issuing import VALIDITY, Authority, Leaf, Maker, Subject, pem, private_pem
 from aansluitkit.certificates.pkioverheid import Generation
 from aansluitkit.connection import Component, Connection, Host
-from aansluitkit.connection.model import APART, PARTIES
+from aansluitkit.connection.model import APART, INTERNAL, PARTIES
 
 TRIAL_POLICY = "2.16.528.1.1003.1.2.41.15.35.11"  # G4 TRIAL, private TLS, organisation validated server
 ENDPOINT = "party-organisation"
@@ -146,12 +147,11 @@ def _make(connection: Connection, generation: Generation, folder: Path, say: Pro
         for host in _hosts_of(connection, party):
             shutil.copytree(folder / party, folder / host.name, ignore=_not_for(host))
     _make_refused(connection, generation, folder, trusted[-1])
-    for component in (Component.ADAPTER, Component.PARTNER, Component.DATABASE):
-        for host in connection.hosts_of(component):
-            leaf = hierarchy.leaf(Subject(connection.organisation.name, (connection.name_of(host),)), internal)
-            _write(folder / host.name, leaf, internal, internal.root, prefix="internal-")
-    for host in connection.hosts_of(Component.APPLICATION):
-        _store(folder / host.name / "internal-trust.pem", pem([internal.root]))
+    for one in wanted_by(connection, {name: folder / name for name in connection.hosts}):
+        if one.serves:
+            subject = Subject(connection.organisation.name, (one.name,), addresses=one.addresses)
+            _write_pair(one.folder, hierarchy.leaf(subject, internal), internal, INTERNAL)
+        _store(one.folder / f"{INTERNAL}trust.pem", pem([internal.root]))
 
 
 def _make_refused(connection: Connection, generation: Generation, folder: Path, issuer: Authority) -> None:
@@ -294,9 +294,9 @@ def _write_party(connection: Connection, name: str, folder: Path, hierarchy: Hie
         _write_pair(folder, hierarchy.leaf(replace(subject, use=use), issuer), issuer, f"{use}-")
 
 
-def _write(folder: Path, leaf: Leaf, issuer: Authority, trust: x509.Certificate, prefix: str = "") -> None:
-    _write_pair(folder, leaf, issuer, prefix)
-    _store(folder / f"{prefix}trust.pem", pem([trust]))
+def _write(folder: Path, leaf: Leaf, issuer: Authority, trust: x509.Certificate) -> None:
+    _write_pair(folder, leaf, issuer)
+    _store(folder / "trust.pem", pem([trust]))
 
 
 def _write_pair(folder: Path, leaf: Leaf, issuer: Authority, prefix: str = "") -> None:

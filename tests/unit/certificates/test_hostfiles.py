@@ -29,6 +29,18 @@ def test_what_is_right(folder: Path) -> None:
     assert problems(folder) == []
 
 
+def test_missing_files_are_named_rightly(folder: Path) -> None:
+    internal = ["internal-certificate.pem", "internal-key.pem", "internal-trust.pem"]
+    (problem,) = problems(folder, required=["certificate.pem", *internal])
+    words = (
+        f"{folder} lacks {', '.join(internal)}: make the internal certificates (playbooks/internal-certificates.yml)"
+    )
+    assert problem == words
+    (folder / "trust.pem").unlink()
+    (problem,) = problems(folder, required=["certificate.pem", "key.pem", "trust.pem"])
+    assert problem.startswith(f"{folder} lacks trust.pem: take in the endpoint's certificate")
+
+
 def test_certificates_apart_have_the_same_roots(folder: Path, authority: Authority, stranger: Authority) -> None:
     for use in ("signing", "encryption"):
         own = authority.leaf()
