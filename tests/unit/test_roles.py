@@ -45,6 +45,16 @@ def test_role_has_a_scenario(role: Path) -> None:
     assert list((scenario / "tests").glob("test_*.py"))
 
 
+def test_units_that_need_an_address_wait_alike() -> None:
+    """Role database has a text of its own: a server that its guard refuses must stay down."""
+    texts = {
+        role.name: (role / "templates/online.conf.j2") for role in ROLES if (role / "templates/online.conf.j2").exists()
+    }
+    assert {"dns", "firewall", "hardening", "keepalived", "monitoring", "database"} == set(texts)
+    assert len({path.read_text() for name, path in texts.items() if name != "database"}) == 1
+    assert all("After=network-online.target" in path.read_text() for path in texts.values())
+
+
 def test_every_alert_is_tried_and_says_what_to_do_in_both_languages() -> None:
     [role] = [role for role in ROLES if role.name == "monitoring"]
     groups = yaml.safe_load((role / "files/alerts.yml").read_text())["groups"]
