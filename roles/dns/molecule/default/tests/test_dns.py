@@ -27,6 +27,17 @@ def test_inside_gets_inside_addresses(host):
     assert dig(host, "+short -x", INSIDE, f"@{own(host)}").strip() == f"{NAME}."
 
 
+def test_inside_gets_foreign_names(host):
+    """From a forwarder that knows nothing of DNSSEC."""
+    assert dig(host, "+short ebms.partner.test", f"@{own(host)}").strip() == "198.51.100.129"
+
+
+def test_other_zone_gets_foreign_names(host):
+    """From the name server of the other host, which is in no network of this zone."""
+    source = f"-b 10.20.2.{host.check_output('hostname')[-1]}"
+    assert dig(host, "+short", source, "ebms.partner.test", f"@{other(host)}").strip() == "198.51.100.129"
+
+
 def test_client_resolves_short_names(host):
     assert INSIDE in host.check_output("getent ahostsv4 ebms")
 
