@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import dataclass
+from pathlib import Path
 
 
 class KitError(Exception):
@@ -12,6 +14,20 @@ class KitError(Exception):
 def printable(text: str) -> str:
     """``text`` on one line, with what can't be seen as its number."""
     return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
+
+
+def unexpected(judging: str, error: Exception) -> str:
+    """The sentence about ``error``, which was raised while the kit judged ``judging`` and which nothing foresees."""
+    others = "everything else was checked"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{judging} can't be judged: {error.filename}: {error.strerror}: correct that; {others}"
+    last = traceback.extract_tb(error.__traceback__)[-1:]
+    where = "".join(f" at {Path(frame.filename).name} line {frame.lineno}" for frame in last)
+    told = " ".join(str(error).split())[:200]
+    return (
+        f"{judging} can't be judged, by a defect of the kit: {type(error).__name__}{told and f' {told}'}{where}; "
+        f"{others}: correct the problems that they found, and report this one if it remains"
+    )
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from aansluitkit.connection.certificate_rules import parties
 from aansluitkit.connection.inventory_rules import is_blank
 from aansluitkit.connection.loading import SECRET_PREFIX, Inventory
 from aansluitkit.connection.model import Connection, Environment
-from aansluitkit.connection.partial import Unknown
+from aansluitkit.connection.partial import as_known
 from aansluitkit.connection.yamlfile import Vaulted
 
 TOGETHER = {Environment.COMPLIANCE, Environment.PREPROD}  # one acceptance environment, first tested, then connected
@@ -58,11 +58,7 @@ def _are_compared(own: Connection, other: Connection) -> bool:
 
 def _things(place: Neighbour) -> Iterator[tuple[str, str, object, str]]:
     """Kind, path, value, and the value as it may be shown, of everything that belongs to one environment alone."""
-    for part in (_names, _addresses, _certificates, _secrets):
-        try:
-            yield from part(place)
-        except Unknown:
-            continue  # of a variable that is wrong or blank; that is said elsewhere
+    yield from as_known(place, _names, _addresses, _certificates, _secrets)
 
 
 def _names(place: Neighbour) -> Iterator[tuple[str, str, object, str]]:

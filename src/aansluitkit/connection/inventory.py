@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import wraps
 from pathlib import Path
 from typing import Any, get_args
 
@@ -27,7 +28,7 @@ from aansluitkit.connection.model import Component, Connection, Environment
 from aansluitkit.connection.partial import Unknown, partial_connection
 from aansluitkit.connection.places import Places
 from aansluitkit.connection.role_rules import revocation_is_looked_up, role_variables_are_known
-from aansluitkit.errors import InventoryError, Problem
+from aansluitkit.errors import InventoryError, KitError, Problem, unexpected
 
 # What to do about the kinds of error that pydantic names for programmers.
 ADVICE = {
@@ -43,6 +44,10 @@ ADVICE = {
     "timezone_aware": "a moment with timezone is expected: end it with Z for UTC",
     "path_type": "the path of a file is expected: put it between quotes",
 }
+
+
+_AnyRule = Callable[..., Iterable[rules.Finding]]
+_Place = Callable[[str, str, str], Problem]  # from path, sentence and name of the rule
 
 
 @dataclass(frozen=True)
@@ -99,6 +104,11 @@ def examine(inventory: Path) -> Examination:
         return _Judgement(load_inventory(folder)).examination()
     except InventoryError as error:
         return Examination(folder, problems=tuple(error.problems))
+    except KitError:
+        raise  # of this machine, and so of every inventory
+    except Exception as error:  # no inventory may keep others from being examined
+        problem = Problem(str(folder / INVENTORY_FILE), "inventory", unexpected("this inventory", error), 0, "examine")
+        return Examination(folder, problems=(problem,))
 
 
 class _Judgement:
@@ -141,11 +151,25 @@ class _Judgement:
         self, into: list[Problem], rules: Iterable[Callable[[Inventory], inventory_rules.Found]]
     ) -> None:
         for rule in rules:
-            into += [self.places.problem(path, text, rule.__name__) for path, text in rule(self.inventory)]
+            self._hear(into, rule, self.inventory)
 
     def _judge_role_variables(self) -> None:
-        rule = role_variables_are_known
-        self.problems += [self.places.of_variable(name, text, rule.__name__) for name, text in rule(self.inventory)]
+        self._hear(self.problems, role_variables_are_known, self.inventory, place=self.places.of_variable)
+
+    def _hear(self, into: list[Problem], rule: _AnyRule, *judged: Any, place: _Place | None = None) -> None:
+        """Collect the findings of ``rule`` up to where it asks for a field that is wrong or blank itself.
+
+        A rule that raises anything else is a problem of its own; what it found before stays, and other rules go on.
+        """
+        place = place or self.places.problem
+        try:
+            for path, message in rule(*judged):
+                into.append(place(path, message, rule.__name__))
+        except Unknown:
+            return
+        except Exception as error:  # a defect of one rule must not hide what others find
+            message = unexpected(f"rule {rule.__name__}", error)
+            self.problems.append(Problem(str(self.inventory.hosts_file), "inventory", message, 0, rule.__name__))
 
     def _blank_paths(self, fields: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         yield from blank_paths({name: value for name, value in fields.items() if name != "hosts"}, "")
@@ -175,63 +199,59 @@ class _Judgement:
                 if not any(f"{problem.variable}.".startswith(f"{variable}.") for variable in told):
                     self.problems.append(problem)
             return None, partial_connection(fields, untold | {str(detail["loc"][0]) for detail in details})
+        except Exception as error:  # of a value that its own check does not expect
+            message = unexpected("a value of this inventory", error)
+            self.problems.append(Problem(str(self.inventory.hosts_file), "inventory", message, 0, "value"))
+            return None, partial_connection(fields, untold)
         return whole, partial_connection(fields, untold) if untold else whole
 
     def _judge_connection(self) -> None:
-        files = _found(lambda connection: iter(certificate_rules.rules_of(connection)), self.connection)
+        files = self._certificate_rules()
         for rule in (*rules.RULES, *files, *cpa_rules.RULES):
             self._hear(self.problems, rule, self.connection)
         warnings = (*(certificate_rules.WARNINGS if files else ()), *cpa_rules.WARNINGS)
         for rule in (*rules.WARNINGS, *warnings):
             self._hear(self.warnings, rule, self.connection)
         for rule in (*rules.OF_RENEWAL, *files, *cpa_rules.RULES):
-            self._hear_of_renewal(self.problems, rule)
+            self._hear(self.problems, _of_renewal(rule), self.connection)
         for rule in warnings:
-            self._hear_of_renewal(self.warnings, rule)
+            self._hear(self.warnings, _of_renewal(rule), self.connection)
+
+    def _certificate_rules(self) -> tuple[rules.Rule, ...]:
+        try:
+            return certificate_rules.rules_of(self.connection)
+        except Unknown:
+            return ()
 
     def _judge_revocation(self) -> None:
-        rule = revocation_is_looked_up
-        found = _found(rule, self.inventory, self.connection)
-        self.warnings += [self.places.of_variable(name, text, rule.__name__) for name, text in found]
-
-    def _hear_of_renewal(self, into: list[Problem], rule: rules.Rule) -> None:
-        """What ``rule`` says of the connection after the renewal, as far as the renewal changes it."""
-        for path, message in _found(lambda connection: _of_renewal(rule, connection), self.connection):
-            into.append(self.places.problem(path, message, rule.__name__))
-
-    def _hear(self, into: list[Problem], rule: rules.Rule, connection: Connection) -> None:
-        name = rule.__name__
-        into += [self.places.problem(path, message, name) for path, message in _found(rule, connection)]
+        judged = (self.inventory, self.connection)
+        self._hear(self.warnings, revocation_is_looked_up, *judged, place=self.places.of_variable)
 
     def _judge_secrets(self) -> None:
         if self.connection.__dict__.get("environment", Environment.LAB) is not Environment.LAB:
-            rule = secrets_are_encrypted
-            self.problems += [self.places.problem(path, text, rule.__name__) for path, text in rule(self.inventory)]
+            self._hear(self.problems, secrets_are_encrypted, self.inventory)
 
     def _compare_environments(self) -> None:
         own = Neighbour(self.inventory, self.connection)
         for other in _neighbours(self.inventory.folder):
             for rule in (same_environment, shared_things):
-                found = _found(rule, own, other)
-                self.problems += [self.places.problem(path, text, rule.__name__) for path, text in found]
+                self._hear(self.problems, rule, own, other)
 
 
-def _found(rule: Callable[..., Iterator[Any]], *judged: Any) -> list[Any]:
-    """What ``rule`` finds; nothing when it asks for a field that is wrong or blank itself."""
-    try:
-        return list(rule(*judged))
-    except Unknown:
-        return []
+def _of_renewal(rule: rules.Rule) -> rules.Rule:
+    """``rule``, asked of the connection after the renewal, and heard as far as the renewal changes what it judges."""
 
+    @wraps(rule)
+    def of_renewal(connection: Connection) -> Iterator[rules.Finding]:
+        following, renewal = connection.following, connection.renewal
+        if following is None or renewal is None:
+            return
+        changed = {f"certificates.{name}" for name in renewal.certificates}
+        for path, message in rule(following):
+            if path.startswith("cpa.") or path in changed:
+                yield f"renewal.{path}", message
 
-def _of_renewal(rule: rules.Rule, connection: Connection) -> Iterator[rules.Finding]:
-    following, renewal = connection.following, connection.renewal
-    if following is None or renewal is None:
-        return
-    changed = {f"certificates.{name}" for name in renewal.certificates}
-    for path, message in rule(following):
-        if path.startswith("cpa.") or path in changed:
-            yield f"renewal.{path}", message
+    return of_renewal
 
 
 def _neighbours(folder: Path) -> Iterator[Neighbour]:

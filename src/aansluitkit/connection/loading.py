@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from aansluitkit.connection.yamlfile import MOST_VALUES, Unsafe, Vaulted, line_of, read_yaml
-from aansluitkit.errors import InventoryError, Problem
+from aansluitkit.errors import InventoryError, KitError, Problem, unexpected
 
 PREFIX = "connection_"
 SECRET_PREFIX = "secret_"  # noqa: S105 - of names
@@ -103,7 +103,18 @@ def load_inventory(folder: Path) -> Inventory:
 
     Raises:
         InventoryError: when a file can't be read, with every such problem.
+        KitError: when Ansible can't read its own settings.
     """
+    try:
+        return _load(folder)
+    except KitError:
+        raise
+    except Exception as error:  # whoever reads many inventories goes on with the others
+        message = unexpected("this inventory", error)
+        raise InventoryError([Problem(str(folder / INVENTORY_FILE), "inventory", message, 0, "loading")]) from error
+
+
+def _load(folder: Path) -> Inventory:
     hosts_file = folder / INVENTORY_FILE
     parsed = _HostsFile(hosts_file)
     contents: dict[Path, Any] = {}

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from aansluitkit.connection.model import Connection
+
+Judged = TypeVar("Judged")
+Found = TypeVar("Found")
 
 
 class Unknown(Exception):  # noqa: N818 - no error: a rule that meets it has nothing to judge
@@ -33,12 +37,21 @@ def partial_connection(fields: dict[str, Any], broken: set[str]) -> Connection:
         if name in Connection.model_fields and name not in broken:
             try:
                 values[name] = _adapter(name).validate_python(value)
-            except ValidationError:
+            except Exception:  # a ValidationError, or what no check expects: said by who examines it
                 broken.add(name)
     connection = _Partial.model_construct(**values)
     for name in broken:
         connection.__dict__.pop(name, None)
     return connection
+
+
+def as_known(judged: Judged, *parts: Callable[[Judged], Iterable[Found]]) -> Iterator[Found]:
+    """What each of ``parts`` finds in ``judged``, up to where it asks for a field that is wrong or blank."""
+    for part in parts:
+        try:
+            yield from part(judged)
+        except Unknown:
+            continue  # that is said of the field itself
 
 
 def known(connection: Connection | None, field: str, otherwise: str) -> str:

@@ -28,11 +28,13 @@ from aansluitkit.connection.model import (
     Environment,
     Host,
     Kind,
+    Link,
     Network,
     PartnerAddresses,
     View,
     other_port,
 )
+from aansluitkit.connection.partial import as_known
 from aansluitkit.connection.place_rules import PLACE_RULES
 from aansluitkit.digikoppeling import OIN_TYPE
 
@@ -86,7 +88,7 @@ def test_oin_fits_environment(connection: Connection) -> Iterator[Finding]:
     """Test OINs are for tests alone (OIN-Stelsel chapter 6; seed 4.3.1)."""
     if connection.environment in TESTING:
         return
-    for path, oin in (("organisation.oin", connection.organisation.oin), ("partner.oin", connection.partner.oin)):
+    for path, oin in as_known(connection, _own_oin, _partner_oin):
         if not oin.startswith(TEST_PREFIX):
             continue
         if connection.environment is Environment.PRODUCTION:
@@ -97,6 +99,14 @@ def test_oin_fits_environment(connection: Connection) -> Iterator[Finding]:
                 f"'{oin}' is a test OIN, in preprod only where the partner asked for it (seed 4.3.1): write the "
                 "registered OIN, or declare connection_test_certificates_allowed with the reason",
             )
+
+
+def _own_oin(connection: Connection) -> Iterator[tuple[str, str]]:
+    yield "organisation.oin", connection.organisation.oin
+
+
+def _partner_oin(connection: Connection) -> Iterator[tuple[str, str]]:
+    yield "partner.oin", connection.partner.oin
 
 
 def parties_differ(connection: Connection) -> Iterator[Finding]:
@@ -555,18 +565,30 @@ def endpoint_has_a_domain(connection: Connection) -> Iterator[Finding]:
 
 
 def _addresses(connection: Connection) -> Iterator[tuple[str, IPv4Network]]:
-    """Every address and range of the connection with its path."""
+    """Every address and range of the connection that is known, with its path."""
+    yield from as_known(connection, _own_addresses, _partner_ranges, _zones, _host_addresses, _virtual_addresses)
+
+
+def _own_addresses(connection: Connection) -> Iterator[tuple[str, IPv4Network]]:
     for path, address in connection.own_addresses:
         yield path, IPv4Network(address)
-    yield from _partner_ranges(connection)
+
+
+def _zones(connection: Connection) -> Iterator[tuple[str, IPv4Network]]:
     for name, zone in connection.zones.items():
         yield f"zones.{name}.network", zone.network
+
+
+def _host_addresses(connection: Connection) -> Iterator[tuple[str, IPv4Network]]:
     for host in connection.hosts.values():
-        for zone_name, address in host.addresses.items():
-            yield f"hosts.{host.name}.addresses.{zone_name}", IPv4Network(address)
+        for zone, address in host.addresses.items():
+            yield f"hosts.{host.name}.addresses.{zone}", IPv4Network(address)
+
+
+def _virtual_addresses(connection: Connection) -> Iterator[tuple[str, IPv4Network]]:
     for component, shared in connection.virtual_addresses.items():
-        for zone_name, address in shared.items():
-            yield f"virtual_addresses.{component}.{zone_name}", IPv4Network(address)
+        for zone, address in shared.items():
+            yield f"virtual_addresses.{component}.{zone}", IPv4Network(address)
 
 
 def _partner_ranges(connection: Connection) -> Iterator[tuple[str, IPv4Network]]:
@@ -602,15 +624,25 @@ def no_documentation_addresses(connection: Connection) -> Iterator[Finding]:
             yield path, f"{shown} is of a range for documentation (RFC 5737), which no network has: write the real one"
 
 
+def _own_name(connection: Connection) -> Iterator[tuple[str, str]]:
+    yield "endpoint", connection.host_name
+
+
+def _partner_names(connection: Connection) -> Iterator[tuple[str, str]]:
+    yield "partner.endpoint", connection.partner.host_name
+    yield "partner.contact.email", connection.partner.contact.email.rpartition("@")[2]
+
+
+def _contact_names(connection: Connection) -> Iterator[tuple[str, str]]:
+    for role in type(connection.contacts).model_fields:
+        yield f"contacts.{role}.email", getattr(connection.contacts, role).email.rpartition("@")[2]
+
+
 def no_example_names(connection: Connection) -> Iterator[Finding]:
     """The names of RFC 2606 and RFC 6761 exist in examples and tests alone."""
     if connection.environment is Environment.LAB or connection.example:
         return
-    names = {"endpoint": connection.host_name, "partner.endpoint": connection.partner.host_name}
-    names["partner.contact.email"] = connection.partner.contact.email.rpartition("@")[2]
-    for role in type(connection.contacts).model_fields:
-        names[f"contacts.{role}.email"] = getattr(connection.contacts, role).email.rpartition("@")[2]
-    for path, name in names.items():
+    for path, name in as_known(connection, _own_name, _partner_names, _contact_names):
         if f".{name.lower()}".endswith(EXAMPLE_NAMES):
             yield (
                 path,
@@ -632,8 +664,8 @@ def addresses_fit_network(connection: Connection) -> Iterator[Finding]:
     if connection.environment not in CHAIN:
         return
     for link in connection.links:
-        ranges = [(path, network.network_address) for path, network in _ranges_of(link.partner, link.path)]
-        for path, address in (*link.own_addresses, *ranges) if link.network is Network.INTERNET else ():
+        parts = (_addresses_here, _addresses_there) if link.network is Network.INTERNET else ()
+        for path, address in as_known(link, *parts):
             if address.is_private and not any(address in documentation for documentation in DOCUMENTATION):
                 network = "connection_network" if not link.path else "the network of connection_migration"
                 yield (
@@ -641,6 +673,15 @@ def addresses_fit_network(connection: Connection) -> Iterator[Finding]:
                     f"{address} is private, but {network} is 'internet' (seed 3.3.3): write the public address, "
                     "or 'diginetwerk' as network",
                 )
+
+
+def _addresses_here(link: Link) -> Iterator[tuple[str, IPv4Address]]:
+    yield from link.own_addresses
+
+
+def _addresses_there(link: Link) -> Iterator[tuple[str, IPv4Address]]:
+    for path, network in _ranges_of(link.partner, link.path):
+        yield path, network.network_address
 
 
 def partner_ranges_are_narrow(connection: Connection) -> Iterator[Finding]:
@@ -767,7 +808,14 @@ def extra_flows_once(connection: Connection) -> Iterator[Finding]:
 
 def _derived(connection: Connection) -> dict[tuple[str, str, str, int | None], str]:
     """The flows that follow from the topology, as far as its components are there, with their reasons."""
-    needed = (components_are_present, single_homed, name_servers_fit_the_way, virtual_addresses_lie_in_their_zones)
+    needed = (
+        components_are_present,
+        management_is_there,
+        single_homed,
+        firewall_stands_in_every_zone,
+        name_servers_fit_the_way,
+        virtual_addresses_lie_in_their_zones,
+    )
     if any(finding for rule in needed for finding in rule(connection)):
         return {}
     flows = flows_of(connection.model_copy(update={"extra_flows": ()}))

@@ -7,12 +7,12 @@ A lab stands on a machine of its own, so it takes part in nothing of this.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from aansluitkit.connection import Component, Connection, Environment, Kind
-from aansluitkit.connection.partial import Unknown
+from aansluitkit.connection.partial import Unknown, as_known
 
 SHARED = {Component.MANAGEMENT, Component.PARTNER}  # hosts that the kit does not configure for one customer alone
 NAMED = 3  # other holders that a message names
@@ -57,18 +57,8 @@ def claims(connection: Connection) -> tuple[Claim, ...]:
             return ()
     except Unknown:
         return ()
-    return tuple(
-        claim
-        for part in (_name, _endpoint, _cpa, _oin, _own_addresses, _hosts, _virtual_addresses)
-        for claim in _known(part, connection)
-    )
-
-
-def _known(part: Callable[[Connection], Iterator[Claim]], connection: Connection) -> list[Claim]:
-    try:
-        return list(part(connection))
-    except Unknown:
-        return []  # of a variable that is wrong or blank; that is said elsewhere
+    parts = (_name, _endpoint, _cpa, _oin, _own_addresses, _hosts, _virtual_addresses)
+    return tuple(as_known(connection, *parts))
 
 
 def _name(connection: Connection) -> Iterator[Claim]:
