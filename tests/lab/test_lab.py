@@ -661,12 +661,14 @@ def test_bad_inventory_changes_nothing(tmp_path: Path) -> None:
     assert {host["Id"] for host in containers(network.PREFIX)} == before
 
 
+@pytest.mark.long
 def test_tls_ends_at_the_load_balancers() -> None:
     """Where that is declared it is deployed and proved: who refuses whom, and that no header is believed."""
     OFFLOAD.write_text("---\nconnection_tls_ends_at: load_balancer\n")
     assert "revocation.crls_are_fresh.lb-1" in made_and_proved()
 
 
+@pytest.mark.long
 def test_load_balancer_that_lets_everybody_in_is_named() -> None:
     for host in ("lb-1", "lb-2"):
         on(host, "sed -i '/deny_status 403/d' /etc/haproxy/haproxy.cfg && systemctl reload haproxy")
@@ -699,6 +701,7 @@ def migration(action: str) -> None:
     subprocess.run([sys.executable, "-m", "aansluitkit.lab.migration", action, INVENTORY], cwd=ROOT, check=True)
 
 
+@pytest.mark.long
 def test_tls_ends_at_the_adapters_again() -> None:
     """No certificate, key or CRL stays on a load balancer."""
     OFFLOAD.unlink()

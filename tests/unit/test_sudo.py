@@ -21,6 +21,7 @@ ON_CONTROLLER = {
     "certificate_request",
     "certificate_intake",
     "certificate_set",
+    "internal_certificates",
     "dns_records",
     "ansible.builtin.set_fact",
     "ansible.builtin.debug",

@@ -280,11 +280,16 @@ def test_own_certificate_beside_the_authority_of_the_kit(
     assert sentence.startswith(f"db: {place}/db/{FILES[0]} was issued by 'Voorbeeld G4 TSP', not by the internal")
 
 
+def host_files(inventory: Path) -> Path:
+    """Where the shared defaults put the certificates of ``inventory``."""
+    return inventory / "../files" / inventory.name / "certificates"
+
+
 @pytest.fixture
 def inventory_to_deploy(own_inventory: Path, authority: Authority) -> Path:
     """Somebody's own inventory, complete but for the internal files."""
-    folder = own_inventory / "certificates"
-    folder.mkdir()
+    folder = host_files(own_inventory)
+    folder.mkdir(parents=True)
     partner = Wish(number=PARTNER_OIN, names=(PARTNER_HOST.replace(".example", ".internal"),), organisation="Logius")
     (folder / "organisation.pem").write_bytes(authority.leaf(Wish(names=(OWN_HOST,))).pem + authority.intermediates)
     (folder / "partner.pem").write_bytes(authority.leaf(partner).pem + authority.intermediates)
@@ -324,7 +329,7 @@ def unsealed(path: Path) -> bytes:
 
 def test_playbook(inventory_to_deploy: Path, tmp_path: Path, password: dict[str, str]) -> None:
     """What a system administrator does, with the project's own playbooks and role; the hosts are nowhere."""
-    inventory, place = inventory_to_deploy, inventory_to_deploy / "certificates"
+    inventory, place = inventory_to_deploy, host_files(inventory_to_deploy)
     before, make = contents(place), "internal-certificates.yml"
     status, output = play(make, inventory, {})
     assert (status, "no vault password is known: set ANSIBLE_VAULT_PASSWORD_FILE" in output) == (2, True), output
@@ -366,7 +371,7 @@ def test_files_are_checked_before_hosts_change(
     )
     (tmp_path / "group_vars").symlink_to(playbooks / "group_vars")
     status, output = play(str(tmp_path / "site.yml"), inventory_to_deploy, password)
-    place = inventory_to_deploy / "certificates"
+    place = host_files(inventory_to_deploy)
     assert status == 2
     assert f"{place}/adapter-preprod-1 lacks certificate.pem, key.pem, trust.pem: take in the endpoint's" in output
     assert "db-preprod lacks" not in output
@@ -380,7 +385,7 @@ def test_files_are_checked_before_hosts_change(
 def test_check_reports_what_a_person_must_know(
     inventory_to_deploy: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    inventory, place = inventory_to_deploy, inventory_to_deploy / "certificates"
+    inventory, place = inventory_to_deploy, host_files(inventory_to_deploy)
     monkeypatch.delenv("ANSIBLE_VAULT_PASSWORD_FILE", raising=False)
 
     def checked() -> tuple[list[str], list[str]]:
@@ -415,7 +420,7 @@ def test_check_reports_what_a_person_must_know(
 def test_expiry_lists_the_hosts_certificates(inventory_to_deploy: Path) -> None:
     connection = examine(inventory_to_deploy).connection
     assert connection
-    place = inventory_to_deploy / "certificates"
+    place = host_files(inventory_to_deploy)
     InternalFiles(connection, {host: place / host for host in connection.hosts}, Path.read_bytes).make(plain)
     ends = {end.name: end.kind for end in watch([inventory_to_deploy]).ends if "intern" in end.place}
     hosts = ("adapter-preprod-1", "adapter-preprod-2", "db-preprod")
