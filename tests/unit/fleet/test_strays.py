@@ -71,7 +71,7 @@ def test_strays_are_neither_read_nor_run(inventory: Path) -> None:
 def test_a_folder_of_inventories_is_none(inventory: Path) -> None:
     done = run("ansible-inventory", "-i", inventory.parent, "--list")
     assert done.returncode != 0
-    assert "No inventory was parsed" in done.stderr
+    assert "Completely failed to parse inventory source" in done.stderr
 
 
 def test_check_names_what_is_in_the_way(inventory: Path) -> None:
