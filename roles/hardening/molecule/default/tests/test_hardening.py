@@ -56,7 +56,7 @@ def test_security_updates_alone_are_installed(hardened):
     said = hardened.run("unattended-upgrade --dry-run --debug")
     told = said.stdout + said.stderr
     assert "Allowed origins are: origin=Debian,codename=bookworm-security,label=Debian-Security\n" in told
-    assert "Initial blacklist: ^bind9 ^haproxy ^keepalived ^postgresql\n" in told
+    assert "Initial blacklist: ^bind9 ^conntrackd ^haproxy ^keepalived ^nftables ^postgresql\n" in told
 
 
 @pytest.mark.parametrize("timer", ["apt-daily.timer", "apt-daily-upgrade.timer"])
