@@ -51,7 +51,8 @@ def run(words: list[str], environment: Mapping[str, str] | None = None) -> subpr
 
 def on(host: str, command: str) -> str:
     """Run ``command`` on ``host``, as an administrator would."""
-    words = ["ansible", "--inventory", INVENTORY, host, "--module-name", "ansible.builtin.shell", "--args", command]
+    module = ("--module-name", "ansible.builtin.shell", "--args", command)
+    words = ["ansible", "--inventory", INVENTORY, host, "--become", *module]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
