@@ -41,8 +41,10 @@ class ErrorListError(KitError):
     """A message that is to be answered with an ErrorList (section 4.2.3).
 
     ``location`` is an XPath in the message, or the ``cid:`` URI of the payload at fault; ``header`` is what the reader
-    of the message had read of it.
+    of the message had read of it, and ``about_error`` whether the message at fault reports an error itself.
     """
+
+    about_error = False
 
     def __init__(self, code: ErrorCode, location: str, description: str, header: Header | None = None) -> None:
         self.code = code

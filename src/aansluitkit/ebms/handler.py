@@ -85,12 +85,22 @@ class Arrived(From):
 
     message: Message
 
+    @property
+    def reports_error(self) -> bool:
+        """Whether it says that a message of ours was refused."""
+        return self.message.reports_error
+
 
 @dataclass(frozen=True)
 class Unreadable(From):
     """What would be a message, but for ``problem``."""
 
     problem: ErrorListError
+
+    @property
+    def reports_error(self) -> bool:
+        """Whether it says that a message of ours was refused."""
+        return self.problem.about_error
 
 
 class Refusal(Exception):  # noqa: N818 - a verdict
@@ -126,7 +136,7 @@ class Handler:
             return Response(500, fault(str(problem)))
         log.info("received %s", told(arrived.header))
         if isinstance(arrived, Unreadable):
-            return self._reply(arrived, self._error(arrived.header, arrived.problem), arrived.receiver.sync_reply)
+            return self._refuse(arrived, arrived.problem, arrived.receiver.sync_reply)
         return self._signal(arrived) if arrived.header.is_signal else self._business(arrived)
 
     def _read(self, content_type: str, body: bytes, certificate: bytes | None) -> Arrived | Unreadable:
@@ -177,7 +187,7 @@ class Handler:
             _check_dates(arrived.cpa)
             answer = self._answer(arrived)
         except ErrorListError as problem:
-            answer = self._error(arrived.header, problem)
+            return self._refuse(arrived, problem, arrived.receiver.sync_reply)
         kept = header if header.action == PING else None
         return self._reply(arrived, answer, arrived.receiver.sync_reply, kept)
 
@@ -200,8 +210,7 @@ class Handler:
             terms = check_terms(arrived.message, arrived.cpa, terms, datetime.now(UTC))
             payloads = self._security.open(arrived.message, arrived.envelope, terms.channel)
         except ErrorListError as problem:
-            refused = self._error(header, problem)
-            return self._again(arrived, sync_reply) or self._reply(arrived, refused, sync_reply)
+            return self._again(arrived, sync_reply) or self._refuse(arrived, problem, sync_reply)
         answer = self._acknowledgment(arrived, terms) if terms.channel.ack_requested else None
         if self._store.messages.accept(header, arrived.envelope, payloads, answer):
             return _response(answer)
@@ -216,7 +225,7 @@ class Handler:
         if (known.cpa_id, known.sender) != (header.cpa_id, str(header.sender)):
             location = "//Header/MessageHeader/MessageData/MessageId"
             problem = ErrorListError(ErrorCode.INCONSISTENT, location, "another message bears this MessageId")
-            return self._reply(arrived, self._error(header, problem), sync_reply)
+            return self._refuse(arrived, problem, sync_reply)
         log.info("%s is here already", told(header))
         found = self._store.messages.our_reply_to(header.message_id, [ACKNOWLEDGMENT])
         if found is None:
@@ -246,9 +255,15 @@ class Handler:
             status = Status(asked, _STATUS.get(known.status or State.PROCESSED, NOT_RECOGNIZED), known.at)
         return replace(reply(message.header, STATUS_RESPONSE, self._domain), status=status)
 
-    def _error(self, header: Header, problem: ErrorListError) -> Message:
-        log.warning("%s: %s", told(header), problem)
-        return error(header, problem, self._domain)
+    def _refuse(self, arrived: Arrived | Unreadable, problem: ErrorListError, sync_reply: bool) -> Response:
+        """Tell the sender what is wrong, unless its message reports an error or is an answer (section 4.2.4.1).
+
+        Two adapters that can't read each other's errors would otherwise answer each other for ever.
+        """
+        log.warning("%s: %s", told(arrived.header), problem)
+        if not arrived.header.expects_answer or arrived.reports_error:
+            return Response(204)
+        return self._reply(arrived, error(arrived.header, problem, self._domain), sync_reply)
 
 
 def _check_soap_action(found: str | None) -> None:

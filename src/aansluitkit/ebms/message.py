@@ -37,9 +37,10 @@ STATUS_RESPONSE = "StatusResponse"  # section 7.1.2
 MESSAGE_ERROR = "MessageError"  # section 4.2.4.4
 ACKNOWLEDGMENT = "Acknowledgment"  # section 6.3.2.7
 REPLIES = (PONG, STATUS_RESPONSE, MESSAGE_ERROR)
+REQUESTS = (PING, STATUS_REQUEST)
 
 NOT_RECOGNIZED = "NotRecognized"  # section 7.3.2
-ERROR = "Error"  # section 4.2.3.2.4; the other severity is Warning
+ERROR, WARNING = "Error", "Warning"  # section 4.2.3.2.4
 
 _soap: Callable[..., etree._Element] = ElementMaker(
     namespace=SOAP, nsmap={"soap": SOAP, "eb": EB, "ds": DS, "xlink": XLINK}
@@ -73,6 +74,11 @@ class Header:
     def is_signal(self) -> bool:
         """Whether the message is of the message service handlers themselves."""
         return self.service == MSH_SERVICE
+
+    @property
+    def expects_answer(self) -> bool:
+        """Whether the sender may get an answer, or an error: for each message, and of signals for requests only."""
+        return not self.is_signal or self.action in REQUESTS
 
 
 @dataclass(frozen=True)
@@ -132,6 +138,11 @@ class Message:
     sync_reply: bool = False
     acknowledgment: Acknowledgment | None = None
     references: tuple[bytes, ...] = ()
+
+    @property
+    def reports_error(self) -> bool:
+        """Whether it has an ErrorList that is more than a warning."""
+        return any(error.severity != WARNING for error in self.errors)
 
 
 def compose(
@@ -288,9 +299,12 @@ def read_envelope(envelope: bytes, payloads: tuple[Payload, ...] = ()) -> Messag
             references=_references(heading, "ds:Signature/ds:SignedInfo/ds:Reference"),
         )
     except MalformedError as error:
-        raise ErrorListError(ErrorCode.OTHER_XML, "//Envelope", str(error), header) from error
+        unreadable = ErrorListError(ErrorCode.OTHER_XML, "//Envelope", str(error), header)
+        unreadable.about_error = _reports_error(heading)
+        raise unreadable from error
     except ErrorListError as error:
         error.header = header
+        error.about_error = _reports_error(heading)
         raise
 
 
@@ -523,6 +537,12 @@ def _read_type(header: etree._Element, path: str) -> str:
 def _read_errors(heading: etree._Element) -> tuple[Error, ...]:
     found = _optional(heading, "eb:ErrorList")
     return tuple(map(_read_error, found.iterfind("eb:Error", NAMESPACES))) if found is not None else ()
+
+
+def _reports_error(heading: etree._Element) -> bool:
+    """Whether there is an ErrorList that is more than a warning, readable or not."""
+    severities = [found.get(f"{{{EB}}}highestSeverity") for found in heading.iterfind("eb:ErrorList", NAMESPACES)]
+    return any(severity != WARNING for severity in severities)
 
 
 def _read_error(element: etree._Element) -> Error:

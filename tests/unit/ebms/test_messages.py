@@ -28,11 +28,12 @@ from ebms_adapter_client.models import (
 
 from aansluitkit.connection.model import Profile
 from aansluitkit.ebms.cpa import read_cpa
-from aansluitkit.ebms.message import AckRequested, Message, build, compose, read_message
+from aansluitkit.ebms.message import AckRequested, Error, Message, build, compose, fault_reason, read_message
 from aansluitkit.ebms.mime import Payload, pack
 from aansluitkit.ebms.signature import Signer
 
 from .conftest import Node, Pair, cpa_of, post
+from .test_adapter import message
 
 pytestmark = pytest.mark.parametrize("pair", ["g4"], indirect=True)
 CHANNELS = ["sync", "async"]
@@ -410,3 +411,52 @@ def test_signature_that_does_not_hold_is_refused(pair: Pair, lie: str) -> None:
     assert error.code == "SecurityFailure"
     with pytest.raises(EbmsNotFoundError):
         pair.ours.client.get_message(message.header.message_id)
+
+
+UNREADABLE = (
+    b'<eb:AckRequested soap:mustUnderstand="1" eb:version="2.0" eb:signed="maybe"/></soap:Header>',
+    b'<x soap:mustUnderstand="1"/></soap:Header>',
+    b"<eb:MessageOrder/></soap:Header>",
+)
+ERRORS = (Error("Inconsistent", "//Header", "wrong"),)
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+@pytest.mark.parametrize("damage", [*UNREADABLE, b"</soap:Header>"], ids=["ack", "block", "element", "readable"])
+@pytest.mark.parametrize("action", ["MessageError", "Acknowledgment", "Pong", "StatusResponse", "Rubbish"])
+def test_answer_gets_no_error_in_answer(pair: Pair, channel: str, damage: bytes, action: str) -> None:
+    """ebMS 2.0, section 4.2.4.1: two adapters would answer each other's errors for ever."""
+    cpa = load(pair, f"signals-{channel}", sync_reply=channel == "sync")
+    signal = replace(message(pair, cpa, action), errors=ERRORS if action == "MessageError" else ())
+    assert post(pair, build(signal).replace(b"</soap:Header>", damage)) == (204, b"")
+    assert answers(pair, signal) is None
+
+
+@pytest.mark.parametrize("damage", [*UNREADABLE, b"</soap:Header>"])
+def test_message_that_reports_an_error_gets_none(pair: Pair, damage: bytes) -> None:
+    cpa = load(pair, "reports", sync_reply=True)
+    refused = composed(pair, cpa, Payload("a", "text/xml", b"<a/>"))
+    header = replace(refused.header, action="unknown")
+    for severity, status in (("Error", 204), ("Warning", 200)):
+        given = replace(refused, header=header, errors=(replace(ERRORS[0], severity=severity),))
+        kind, body = pack(build(given).replace(b"</soap:Header>", damage), given.payloads)
+        assert post(pair, body, **{"Content-Type": kind})[0] == status
+
+
+@pytest.mark.parametrize("damage", UNREADABLE)
+def test_request_that_is_not_understood_gets_an_error(pair: Pair, damage: bytes) -> None:
+    cpa = load(pair, "requests", sync_reply=True)
+    status, answer = post(pair, build(message(pair, cpa)).replace(b"</soap:Header>", damage))
+    assert (status, read_message("text/xml", answer).header.action) == (200, "MessageError")
+
+
+def test_error_of_an_unknown_agreement_gets_no_message_in_answer(pair: Pair) -> None:
+    """The SOAP Fault is of the HTTP exchange, and nobody answers it."""
+    signal = replace(message(pair, "nosuch", "MessageError"), errors=ERRORS)
+    status, answer = post(pair, build(signal))
+    assert (status, fault_reason(answer)) == (500, "CPA nosuch not found")
+    assert answers(pair, signal) is None
+
+
+def answers(pair: Pair, signal: Message) -> object:
+    return pair.ours.server.store.messages.our_reply_to(signal.header.message_id, ["MessageError"])
