@@ -20,8 +20,11 @@ CONTENT_TYPE = "text/xml; charset=UTF-8"
 XML_TYPES = ("text/xml", "application/xml")
 EXACT = ("", "7bit", "8bit", "binary")
 
-_PARAMETER = re.compile(r';\s*([!#$%&\'*+.^_`|~\w-]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^\s;"]*)\s*', re.ASCII)
-_FIELD = re.compile(rb"([!#$%&'*+.^_`|~\w-]+):[ \t]*(.*?)[ \t]*", re.DOTALL)
+# None of them goes back over what it has read: the bytes are a stranger's.
+_PARAMETER = re.compile(r";\s*+([!#$%&'*+.^_`|~\w-]++)\s*+=\s*+", re.ASCII)
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*+)"')
+_BARE = re.compile(r'[^\s;"]*+')
+_NAME = re.compile(rb"[!#$%&'*+.^_`|~\w-]++")
 _FOLDED = re.compile(rb"\r\n[ \t]+")
 _REST = re.compile(rb"(--)?[ \t]*(?:\r\n|\Z)")  # of a delimiter line
 _VISIBLE = re.compile(r"[\x20-\x7e]+")
@@ -152,25 +155,35 @@ def _part(body: bytes, start: int, end: int, limits: Limits) -> tuple[Mapping[st
 def _headers(head: bytes) -> Mapping[str, str]:
     headers: dict[str, str] = {}
     for line in _FOLDED.sub(b" ", head).split(b"\r\n"):
-        field = _FIELD.fullmatch(line)
-        name = field.group(1).decode("ascii").lower() if field else ""
-        if field is None or name in headers:
+        field, colon, value = line.partition(b":")
+        name = field.decode("ascii", "replace").lower()
+        if not colon or not _NAME.fullmatch(field) or name in headers:
             raise MalformedError(
                 "a part of the multipart message has a header that is not well-formed, or stands twice"
             )
-        headers[name] = field.group(2).decode("utf-8", "replace")
+        headers[name] = value.strip(b" \t").decode("utf-8", "replace")
     return headers
 
 
 def _value(header: str) -> tuple[str, Mapping[str, str]]:
-    """The value of a header in small letters, and its parameters (RFC 2045, section 5.1)."""
+    """The value of a header in small letters, and its parameters (RFC 2045, section 5.1).
+
+    What follows a quotation mark that nothing closes is not read.
+    """
     value, _, _ = header.partition(";")
     parameters: dict[str, str] = {}
-    for matched in _PARAMETER.finditer(header, len(value)):
-        name, found = matched.group(1).lower(), matched.group(2)
-        if found.startswith('"'):
-            found = re.sub(r"\\(.)", r"\1", found[1:-1])
-        parameters.setdefault(name, found)
+    at = len(value)
+    while (at := header.find(";", at)) >= 0:
+        named = _PARAMETER.match(header, at)
+        if not named:
+            at += 1
+            continue
+        quoted = header.startswith('"', named.end())
+        found = (_QUOTED if quoted else _BARE).match(header, named.end())
+        if not found:
+            break
+        parameters.setdefault(named[1].lower(), re.sub(r"\\(.)", r"\1", found[1]) if quoted else found[0])
+        at = found.end()
     return value.strip().lower(), parameters
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import email.parser
 import email.policy
+import multiprocessing
+import resource
 from typing import Any
 
 import pytest
@@ -12,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aansluitkit.ebms.errors import MalformedError
-from aansluitkit.ebms.mime import CONTENT_TYPE, Limits, Payload, pack, unpack
+from aansluitkit.ebms.mime import CONTENT_TYPE, Limits, Payload, _value, pack, unpack
 
 ENVELOPE = b"<Envelope/>"
 ids = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E, exclude_characters="<>"), min_size=1, max_size=60)
@@ -204,3 +207,43 @@ def test_what_could_not_be_kept_of_a_payload_is_refused(head: bytes) -> None:
     body = b"--b\r\nContent-Type: text/xml\r\n\r\n<e/>\r\n--b\r\n" + head + b"\r\n\r\nx\r\n--b--\r\n"
     with pytest.raises(MalformedError, match="of a payload has more than 255 characters, or a NUL"):
         unpack("multipart/related; boundary=b", body)
+
+
+COSTLY = {
+    "field": b"X: x" + b" " * 8100 + b"x",
+    "quotes": b"Content-Type: a/b" + b';a="\\"' * 1330,
+    "names": b"Content-Type: a/b" + b";aaaaaaa \t" * 800,
+    "bare": b"Content-Type: a/b" + b";a=b " * 1600,
+    "folded": b"X: x" + b"\r\n " * 2600 + b"x",
+}
+CPU_SECONDS = 5  # two hundred times what one of them takes
+
+
+def read_within_bounds(head: bytes) -> None:
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
+    parts = [b"Content-ID: <%d>\r\n%b\r\n\r\nx" % (number, head) for number in range(100)]
+    with contextlib.suppress(MalformedError):
+        unpack(RELATED, body(ROOT, *parts))
+
+
+@pytest.mark.parametrize("head", COSTLY.values(), ids=COSTLY)
+def test_heads_of_a_stranger_are_read_once(head: bytes) -> None:
+    """A hundred part heads of eight kilobytes, each as costly as a stranger can make it."""
+    process = multiprocessing.get_context("fork").Process(target=read_within_bounds, args=(head,))
+    process.start()
+    process.join()
+    assert process.exitcode == 0, "it was ended for what it cost"
+
+
+@pytest.mark.parametrize(
+    ("header", "parameters"),
+    [
+        ('a/b; x="1;2"; y=3', {"x": "1;2", "y": "3"}),
+        ('a/b; x="1\\"2" ;y = 3', {"x": '1"2', "y": "3"}),
+        ("a/b; ; x=1; nonsense; y=2", {"x": "1", "y": "2"}),
+        ('a/b; x=1; y="no end; z=2', {"x": "1"}),
+        ("a/b; x=1; X=2", {"x": "1"}),
+    ],
+)
+def test_parameters_of_a_header(header: str, parameters: dict[str, str]) -> None:
+    assert _value(header) == ("a/b", parameters)
