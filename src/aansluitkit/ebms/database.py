@@ -99,7 +99,7 @@ def connect(database: str, password: str | None) -> Database:
     """
     try:
         url = make_url(database)
-        options = {} if url.get_backend_name() == "sqlite" else {"cursor_factory": _BinaryCursor}
+        options = {} if url.get_backend_name() == "sqlite" else _POSTGRESQL
         engine = create_engine(
             url.set(password=password) if password else url,
             pool_size=CONNECTIONS,
@@ -146,6 +146,10 @@ class _BinaryCursor(psycopg.Cursor[Any]):
     def __init__(self, connection: psycopg.Connection[Any], **options: Any) -> None:
         super().__init__(connection, **options)
         self.format = psycopg.pq.Format.BINARY
+
+
+# The end of the year 9999 in UTC, which a stranger may write, is no moment for Python in a zone east of it.
+_POSTGRESQL = {"cursor_factory": _BinaryCursor, "options": "-c TimeZone=UTC"}
 
 
 def _prepare(connection: Any, _record: Any) -> None:

@@ -50,7 +50,7 @@ def running() -> Iterator[Postgres]:
 
     try:
         run("initdb", "--auth=trust", f"--username={user}")
-        options = f"-c listen_addresses='' -c max_connections=200 -k {folder}"
+        options = f"-c listen_addresses='' -c max_connections=200 -c timezone=Europe/Amsterdam -k {folder}"
         run("pg_ctl", "start", "--wait", "--log", str(folder / "log"), "-o", options)
         try:
             yield Postgres(folder, user)

@@ -65,6 +65,17 @@ def test_each_task_is_claimed_once(store: Store) -> None:
     assert sorted(claimed) == sorted(ids)
 
 
+def test_end_of_time_stops_nobody(store: Store) -> None:
+    """A stranger's Timestamp that has no later moment; the database's own time zone lies east of UTC."""
+    last = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    assert store.messages.accept(header("last", timestamp=last, time_to_live=last), b"<e/>", [], None)
+    assert accept(store, "next")
+    assert [handed.message.message_id for handed in store.messages.claim_received("a", 9, LEASE)] == ["last", "next"]
+    kept = store.messages.received("last")
+    assert kept
+    assert kept.timestamp == last
+
+
 def test_small_tasks_alone_are_claimed_when_asked_for(store: Store) -> None:
     submit(store, "m")
     [task] = store.messages.claim("a", 5, LEASE)
