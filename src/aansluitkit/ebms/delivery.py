@@ -1,7 +1,8 @@
 """Sending what is to be sent: one worker per node, all on the same table.
 
-A task is claimed for as long as an exchange can last. A node that dies leaves its claims to run out, and another one
-takes them over; the same node, started again, takes them at once. So a message can be posted twice when a node dies
+A task is claimed for as long as an exchange can last. A node that is told to stop takes no more and ends the exchanges
+under way. A node that dies leaves its claims to run out, and another one takes them over; the same node, started again,
+takes them at once. So a message can be posted twice when a node dies
 between the exchange and its record, never when all nodes live; the receiver knows it by its id.
 
 Tasks are given back in batches, a moment after their exchange: most have been acknowledged by then, and are gone.
@@ -33,7 +34,6 @@ log = logging.getLogger(__name__)
 LEASE = timedelta(seconds=CONNECT_SECONDS + EXCHANGE_SECONDS + 20)
 POLL_SECONDS = 1.0  # for what became due, and for what another node left
 _CLOCK_SECONDS = 600.0  # between two looks for what a wrong clock put off
-_STOP_SECONDS = 10
 _PATIENCE = timedelta(seconds=0.5)
 _LARGE = 64 * 1024  # bytes
 _LARGE_AT_ONCE = 4
@@ -151,9 +151,9 @@ class Delivery:
             self.wake()
 
     async def _end(self) -> None:
-        """Let exchanges end, and leave the rest to others."""
+        """Let the exchanges under way end: one that is broken off is sent twice."""
         if self._running:
-            await asyncio.wait(self._running, timeout=_STOP_SECONDS)
+            await asyncio.wait(self._running, timeout=LEASE.total_seconds())
         for running in self._running:
             running.cancel()
         await self._give_back(datetime.now(UTC))
@@ -176,6 +176,12 @@ class Delivery:
             settled = bool(reply.body) and await asyncio.to_thread(self._take, task, reply)
         except (HopError, MalformedError, ErrorListError) as error:
             await self._failed(task, error)
+            return
+        except SQLAlchemyError:
+            raise
+        except Exception as error:  # whatever an answer makes us stumble over, its message comes to an end
+            log.exception("%s %s", task.action, task.message_id)
+            await self._failed(task, KitError(f"the exchange ended in an unexpected error: {error!r}"))
             return
         if settled:
             return

@@ -61,6 +61,17 @@ class SecurityFailure(ErrorListError):  # noqa: N818 - the specification's name
         super().__init__(ErrorCode.SECURITY_FAILURE, location, description)
 
 
+_LONGEST_TEXT = 2000
+
+
+def cleaned(text: str) -> str:
+    """``text`` as it can be kept and shown: what can't be printed, and what no database takes, becomes U+FFFD.
+
+    Cut after 2,000 characters.
+    """
+    return "".join(each if each.isprintable() else "\ufffd" for each in " ".join(text.split())[:_LONGEST_TEXT])
+
+
 def short(error: Exception) -> str:
     """``error`` in one line of the log, of at most 300 characters."""
-    return " ".join(str(error).split())[:300]
+    return cleaned(str(error))[:300]

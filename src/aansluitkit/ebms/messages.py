@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, or_, select, tuple_, update
 
 from aansluitkit.ebms.database import Database
+from aansluitkit.ebms.errors import cleaned
 from aansluitkit.ebms.message import Header
 from aansluitkit.ebms.mime import Payload
 from aansluitkit.ebms.tables import DELIVERY, EVENT, MESSAGE, PAYLOAD, URL_MAPPING
@@ -188,8 +189,10 @@ class Messages:
     ) -> bool:
         """End the sending of a message, for the reason of ``reply`` when there is one; False when it has ended before.
 
-        A state that was reached is never left again: applications have heard of it.
+        A state that was reached is never left again: applications have heard of it. ``problem`` may hold what a partner
+        wrote: it is cleaned before it is kept.
         """
+        problem = None if problem is None else cleaned(problem)
         waiting = (*_is(Direction.SENT, message_id), MESSAGE.c.status == State.CREATED)
         with self._database.writing() as connection:
             if reply:

@@ -19,7 +19,7 @@ from aansluitkit.ebms.asking import Asking
 from aansluitkit.ebms.certificates import Untrusted, passed_certificate, read_certificate
 from aansluitkit.ebms.client import Client
 from aansluitkit.ebms.database import CONNECTIONS
-from aansluitkit.ebms.delivery import Delivery
+from aansluitkit.ebms.delivery import LEASE, Delivery
 from aansluitkit.ebms.echo import Echo
 from aansluitkit.ebms.errors import short
 from aansluitkit.ebms.handler import Handler, Response, Rules
@@ -166,6 +166,12 @@ class Server:
         await self._client.renew()
         until = found.first_to_expire[1].not_valid_after_utc
         log.info("took certificates and CRLs anew; ours is valid until %s", until)
+
+    @property
+    def stop_seconds(self) -> float:
+        """How long ``stop`` can take: each listener, and the longest exchange that is under way."""
+        posting = [consumer.stop_seconds for consumer in self._consumers if isinstance(consumer, Webhook)]
+        return (len(self._runners) + 1) * _SHUTDOWN_SECONDS + max([LEASE.total_seconds(), *posting])
 
     async def stop(self) -> None:
         """Close the listeners, let running exchanges end, and close the database."""

@@ -1,9 +1,9 @@
 """Posting received messages to the application, until it answers that it has them.
 
-A message is claimed for as long as a post can last. A node that dies leaves its claims to run out, or takes them up
-when it starts again, and the message is posted once more: at least once, that is, and more than once only when a node
-or the database fails between the application's answer and its record. The application knows it by its Idempotency-Key,
-the message id. What it does not take is never dropped.
+A message is claimed for as long as a post can last. A node that is told to stop ends its posts. A node that dies leaves
+its claims to run out, or takes them up when it starts again, and the message is posted once more: at least once, that
+is, and more than once only when a node or the database fails between the application's answer and its record. The
+application knows it by its Idempotency-Key, the message id. What it does not take is never dropped.
 """
 
 from __future__ import annotations
@@ -45,6 +45,11 @@ class Webhook:
         self._woken = asyncio.Event()
         self._running: set[asyncio.Task[None]] = set()
 
+    @property
+    def stop_seconds(self) -> float:
+        """How long posts that are under way can take."""
+        return self._lease.total_seconds()
+
     def wake(self) -> None:
         """Look for messages now; from the thread of the event loop alone."""
         self._woken.set()
@@ -63,7 +68,9 @@ class Webhook:
                     else:
                         with contextlib.suppress(TimeoutError):
                             await asyncio.wait_for(self._woken.wait(), POLL_SECONDS)
-            finally:  # what is broken off is posted again when its lease runs out
+            finally:  # a post that is broken off is made twice
+                if self._running:
+                    await asyncio.wait(self._running, timeout=self._lease.total_seconds())
                 for task in self._running:
                     task.cancel()
                 await asyncio.gather(*self._running, return_exceptions=True)
@@ -97,7 +104,7 @@ class Webhook:
     async def _work(self, session: aiohttp.ClientSession, handed: HandOver) -> None:
         identity = handed.message.message_id
         try:
-            problem = await self._post(session, handed)
+            problem = await self._outcome(session, handed)
             if problem is None:
                 await asyncio.to_thread(self._messages.process, identity, with_event=True)
                 log.info("the application has taken %r", identity)
@@ -108,6 +115,16 @@ class Webhook:
             await asyncio.to_thread(self._messages.postpone, self._node, handed, until)
         except SQLAlchemyError as error:  # the lease runs out, and it is posted again
             log.warning("%r for the application: the database does not answer: %s", identity, short(error))
+
+    async def _outcome(self, session: aiohttp.ClientSession, handed: HandOver) -> str | None:
+        """As ``_post``; whatever else goes wrong with one message is a reason to try that one later."""
+        try:
+            return await self._post(session, handed)
+        except SQLAlchemyError:
+            raise
+        except Exception as error:  # no message may be posted without a pause
+            log.exception("%r for the application", handed.message.message_id)
+            return f"an unexpected error: {error!r}"
 
     async def _post(self, session: aiohttp.ClientSession, handed: HandOver) -> str | None:
         """Post a message; None when it was taken, else why not."""

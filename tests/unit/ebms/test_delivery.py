@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import http.server
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from ebms_adapter_client.models import URLMapping
@@ -15,7 +17,7 @@ from ebms_adapter_client.models import URLMapping
 from aansluitkit.connection.model import Profile, Retries
 from aansluitkit.ebms.tls import server_context
 
-from .conftest import LOOPBACK, Pair, cpa_of, introduce
+from .conftest import LOOPBACK, Loop, Node, Pair, cpa_of, introduce, settings, start
 from .test_messages import arrives, asked, ends, until
 
 SOON = Retries(count=1, interval=timedelta(seconds=1), persist_duration=timedelta(seconds=10))
@@ -31,6 +33,8 @@ class Partner:
 
     status: int = 200
     answer: bytes = b""
+    content_type: bytes = b"text/xml"
+    pause: float = 0.0  # seconds before it answers
     bodies: list[bytes] = field(default_factory=list)
     gate: threading.Event = field(default_factory=threading.Event)
 
@@ -41,13 +45,17 @@ class Partner:
 
 
 @contextmanager
-def partner(pair: Pair, told: Partner) -> Iterator[None]:
+def partner(pair: Pair, told: Partner, sender: Node | None = None) -> Iterator[None]:
+    """Answer ``sender``, a node of ours, in the partner's place."""
+    node = sender or pair.ours
+
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             told.take(self.rfile.read(int(self.headers["Content-Length"])))
+            time.sleep(told.pause)
             self.send_response(told.status)
             self.send_header("Content-Length", str(len(told.answer)))
-            self.send_header("Content-Type", "text/xml")
+            self.send_header("Content-Type", told.content_type.decode("latin-1"))
             self.end_headers()
             self.wfile.write(told.answer)
 
@@ -60,7 +68,7 @@ def partner(pair: Pair, told: Partner) -> Iterator[None]:
         server.socket = context.wrap_socket(server.socket, server_side=True)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         place = f"https://{pair.connection.partner.host_name}:{server.server_port}/"
-        pair.ours.client.create_url_mapping(URLMapping(source=pair.partner.endpoint, destination=place))
+        node.client.create_url_mapping(URLMapping(source=pair.partner.endpoint, destination=place))
         try:
             yield
         finally:
@@ -102,6 +110,54 @@ def test_nothing_listens(pair: Pair, profile: Profile, end: str) -> None:
         assert ends(pair.ours, identity) == [end]
     finally:
         introduce(pair.ours, pair.partner)
+
+
+@pytest.mark.parametrize("content_type", [b"\xff\xfe/x", b"text/xml; charset=\xe9", b"\x80" * 4000])
+@pytest.mark.parametrize(("profile", "end"), [(RELIABLE, "EXPIRED"), (BEST_EFFORT, "FAILED")])
+def test_answer_that_no_database_takes_ends_the_message(
+    pair: Pair, profile: Profile, end: str, content_type: bytes
+) -> None:
+    told = Partner(200, b"<a/>", content_type)
+    with partner(pair, told):
+        identity = pair.ours.client.send_message(asked(pair, reliable(pair, f"odd-{profile}", profile=profile)))
+        assert ends(pair.ours, identity) == [end]
+    assert 1 <= len(told.bodies) <= (1 + SOON.count if end == "EXPIRED" else 1)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("\0 \udcff"), RecursionError(), KeyError("x")], ids=repr)
+@pytest.mark.parametrize(("profile", "end"), [(RELIABLE, "EXPIRED"), (BEST_EFFORT, "FAILED")])
+def test_whatever_the_worker_meets_ends_the_message(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, profile: Profile, end: str, error: Exception
+) -> None:
+    def take(*_: object) -> bool:
+        raise error
+
+    told = Partner(200, b"<a/>")
+    monkeypatch.setattr(pair.ours.server._delivery, "_take", take)
+    with partner(pair, told):
+        identity = pair.ours.client.send_message(asked(pair, reliable(pair, f"odd-{profile}", profile=profile)))
+        assert ends(pair.ours, identity) == [end]
+    assert 1 <= len(told.bodies) <= (1 + SOON.count if end == "EXPIRED" else 1)
+
+
+def test_planned_stop_ends_what_is_under_way(pair: Pair, loop: Loop, tmp_path: Path) -> None:
+    """A partner that takes its time gets nothing twice, though it would not know it again."""
+    document = cpa_of(pair.connection, "stop", profile=BEST_EFFORT)
+    given = settings(tmp_path, pair.pki, "party-organisation", "adapter-1", f"sqlite:///{tmp_path}/stop.db")
+    told = Partner(200, pause=12)
+    node = start(loop, given, pair.connection)
+    with partner(pair, told, node):
+        node.client.insert_cpa(document)
+        for _ in range(4):
+            node.client.send_message(asked(pair, "stop"))
+        until(lambda: len(told.bodies) == 4, "all are under way")
+        loop.run(node.server.stop())
+        again = start(loop, given, pair.connection)
+        try:
+            until(lambda: again.server.store.messages.states() == {"DELIVERED": 4}, "the end of all")
+        finally:
+            loop.run(again.server.stop())
+    assert len(told.bodies) == 4
 
 
 @pytest.mark.parametrize("answer", [b"rubbish", b"<a/>"])

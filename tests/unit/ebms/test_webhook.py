@@ -6,7 +6,7 @@ import asyncio
 import json
 import ssl
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +17,9 @@ import yaml
 from aiohttp import web
 
 from aansluitkit.connection import Connection
-from aansluitkit.ebms.messages import Filter
+from aansluitkit.ebms import bodies
+from aansluitkit.ebms.messages import Filter, Kept
+from aansluitkit.ebms.mime import Payload
 from aansluitkit.ebms.settings import read_settings
 from aansluitkit.ebms.store import Store, open_store
 from aansluitkit.ebms.tls import server_context
@@ -32,17 +34,17 @@ TOKEN = "token-of.this~test=="  # noqa: S105
 
 @dataclass
 class Application:
-    """Answers with ``statuses`` in turn (0 is silence) and with 200 after them; has what it got."""
+    """Answers with ``statuses`` in turn (0 is silence) and with 200 after them, after ``pause``; has what it got."""
 
     statuses: list[int] = field(default_factory=list)
     got: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
     port: int = 0
+    pause: float = 0.0
 
     async def take(self, request: web.Request) -> web.Response:
         self.got.append((dict(request.headers), await request.read()))
         status = self.statuses.pop(0) if self.statuses else 200
-        if not status:
-            await asyncio.sleep(60)
+        await asyncio.sleep(self.pause if status else 60)
         return web.Response(status=status, headers={"Location": "/elsewhere"} if 300 <= status < 400 else None)
 
     async def open(self, context: ssl.SSLContext | None = None) -> web.AppRunner:
@@ -164,6 +166,42 @@ def test_message_of_a_dead_node_is_posted_by_another(nodes: Nodes, application: 
     until(lambda: all_taken(store), "taking")
     store.close()
     assert application.keys == ["m"]
+
+
+def test_planned_stop_ends_the_posts(nodes: Nodes, application: Application, url: str) -> None:
+    application.pause = 2
+    node = nodes.start(url, {"url": application.url})
+    ids = [f"m-{number}" for number in range(4)]
+    for identity in ids:
+        accept(node.server.store, identity)
+    until(lambda: len(application.got) == len(ids), "all are posted")
+    nodes.loop.run(node.server.stop())
+    assert all_taken(nodes.start(url, {"url": application.url}).server.store)
+    assert sorted(application.keys) == ids
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), RecursionError()], ids=repr)
+def test_whatever_goes_wrong_with_one_message_holds_up_no_other(
+    nodes: Nodes,
+    application: Application,
+    url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
+) -> None:
+    message_of = bodies.message_of
+
+    def broken(kept: Kept, payloads: Sequence[Payload]) -> bodies.Message:
+        if kept.message_id == "poison":
+            raise error
+        return message_of(kept, payloads)
+
+    monkeypatch.setattr(bodies, "message_of", broken)
+    node = nodes.start(url, {"url": application.url})
+    for identity in ("poison", "next"):
+        accept(node.server.store, identity)
+    until(lambda: application.keys == ["next"], "the other")
+    until(lambda: "'poison', again in 2 s" in caplog.text, "a second try, after a pause")
 
 
 def test_without_webhook_the_application_asks(nodes: Nodes, application: Application, url: str) -> None:
