@@ -64,6 +64,9 @@ __all__ = [
 ]
 
 
+_BROKEN_OFF = 130  # as a shell reports a command that Ctrl-C ended
+
+
 def main() -> None:
     """Run the command; every failure is one sentence per cause, never a traceback."""
     use_own_tools()
@@ -74,7 +77,8 @@ def main() -> None:
 
 def _run() -> int:  # noqa: PLR0911 - one for each way to end
     try:
-        return int(app(prog_name="aansluitkit", standalone_mode=False) or 0)
+        status = int(app(prog_name="aansluitkit", standalone_mode=False) or 0)
+        return _broken_off() if status == _BROKEN_OFF else status  # typer turns Ctrl-C into that status
     except InventoryError as error:
         return _tell(f"the inventory is refused, nothing was changed:\n{error}", 2)
     except KitError as error:
@@ -86,7 +90,11 @@ def _run() -> int:  # noqa: PLR0911 - one for each way to end
     except OSError as error:
         return _tell(f"{error.filename or 'the machine'}: {error.strerror}: mend that and start it again", 1)
     except (KeyboardInterrupt, typer.Abort):
-        return _tell("broken off; start it again to go on", 130)
+        return _broken_off()
+
+
+def _broken_off() -> int:
+    return _tell("broken off; start it again to go on", _BROKEN_OFF)
 
 
 def _tell_usage(error: typer.TyperException) -> int:

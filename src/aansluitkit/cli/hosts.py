@@ -30,6 +30,7 @@ from aansluitkit.cli.app import (
 from aansluitkit.connection import Environment, load_connection
 from aansluitkit.errors import InventoryError, KitError
 from aansluitkit.project import STATE
+from aansluitkit.verification.run import LIMIT_SECONDS
 
 if TYPE_CHECKING:
     from aansluitkit.connection import Connection
@@ -269,6 +270,9 @@ def verify(
     json_file: JsonFile = None,
     html_file: Annotated[Path | None, typer.Option("--html", help="Write the report for people here.")] = None,
     only: Annotated[str, typer.Option("--only", "-k", help="Only the checks whose name matches.")] = "",
+    timeout: Annotated[
+        int, typer.Option(min=1, metavar="SECONDS", help="Leave what is not checked by then; it is not proved.")
+    ] = LIMIT_SECONDS,
     *,
     ask_become_pass: AskSudo = False,
 ) -> None:
@@ -278,11 +282,13 @@ def verify(
     target = console(json_file)
     refuse_another_lab(inventory, load_connection(inventory))
     ask_sudo(ask=ask_become_pass)
-    report = verify(inventory, lambda found: show(target, found), only)
+    report = verify(inventory, lambda found: show(target, found), only, timeout)
     write_json(report.as_json(), json_file)
     if html_file:
         write_html(report, load_connection(inventory), html_file)
     target.print(", ".join(f"{report.count(result)} {result}" for result in Result))
+    if report.count(Result.UNCHECKED):
+        target.print(f"not proved: {timeout} s were not enough; mend what failed, or give more with --timeout")
     raise typer.Exit(0 if report.proved else 1)
 
 

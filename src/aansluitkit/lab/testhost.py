@@ -26,6 +26,7 @@ from aansluitkit.lab import container, image, keys, network
 from aansluitkit.lab.pki import make_pki
 from aansluitkit.lab.run import run
 from aansluitkit.project import ROOT
+from aansluitkit.verification.commands import Commands
 from aansluitkit.verification.ssh import Ssh
 
 CONTROLLER = network.namespace_of("test")
@@ -83,7 +84,7 @@ class Testhost(Ssh):
     __test__ = False
 
     def __init__(self, hostspec: str, **options: Any) -> None:
-        super().__init__(hostspec, sudo_password=keys.sudo_password(), **options)
+        super().__init__(hostspec, sudo_password=keys.sudo_password(), runs=Commands().run, **options)
 
 
 def pytest_configure() -> None:

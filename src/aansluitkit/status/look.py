@@ -22,6 +22,7 @@ from aansluitkit.verification.site import Answer, Site
 FULL = 0.9  # of a disk
 OFF_SECONDS = 2.0  # of a clock, beyond what the answer took
 WAITS_SECONDS = 3600.0  # of a message that the partner has not taken
+LIMIT_SECONDS = 60.0  # of asking all hosts, which is done at once
 _FAILED = ("DELIVERY_FAILED", "EXPIRED")
 
 
@@ -30,7 +31,7 @@ def look(inventory: Path, connection: Connection) -> list[Finding]:
 
     A host that does not answer is a finding, not an error.
     """
-    site = Site(connection, str(inventory))
+    site = Site(connection, str(inventory), LIMIT_SECONDS)
     try:
         answers = site.ask_all(connection.own_hosts, lambda host: _ask(site, host))
     finally:

@@ -27,6 +27,7 @@ class Result(StrEnum):
     PASSED = "passed"
     FAILED = "failed"
     SKIPPED = "skipped"
+    UNCHECKED = "unchecked"  # the run ended before it
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,11 @@ class Report:
 
     @property
     def proved(self) -> bool:
-        """Whether something passed and nothing failed."""
-        return self.count(Result.PASSED) > 0 and self.count(Result.FAILED) == 0
+        """Whether something passed, nothing failed, and nothing was left."""
+        return self.count(Result.PASSED) > 0 and not self.count(Result.FAILED) and not self.count(Result.UNCHECKED)
 
     def as_json(self) -> dict[str, Any]:
-        """The report for machines: ``inventory``, ``checks`` and the three totals."""
+        """The report for machines: ``inventory``, ``checks`` and a total of each result."""
         return {
             "inventory": self.inventory,
             "checks": [asdict(check) for check in self.checks],

@@ -16,18 +16,22 @@ from aansluitkit.connection.firewalls import guarded_hosts
 from aansluitkit.connection.names import zones_of
 from aansluitkit.errors import KitError
 from aansluitkit.verification.checks import HOPS, Check, Report, Result
+from aansluitkit.verification.commands import TimeIsUp
 from aansluitkit.verification.firewalls import Firewalls
-from aansluitkit.verification.site import Site, Unproved
+from aansluitkit.verification.site import Site, Unproved, Unreachable
 
 
 class Verification:
     """Collects the checks of one run and skips what lies behind a failure."""
 
-    def __init__(self, connection: Connection, inventory: str, say: Callable[[Check], None]) -> None:
+    def __init__(self, connection: Connection, inventory: str, say: Callable[[Check], None], limit: float) -> None:
         self.connection = connection
         self.inventory = inventory
         self.report = Report(inventory)
         self._say = say
+        self._limit = limit
+        self._site: Site | None = None
+        self._silent: set[str] = set()  # hosts of which a check has said that they can't be reached
         self._broken: dict[str, str] = {}
 
     @pytest.fixture(scope="session", name="connection")
@@ -43,7 +47,9 @@ class Verification:
     @pytest.fixture(scope="session", name="site")
     def site_fixture(self) -> Generator[Site, None, None]:
         """The live hosts."""
-        site = Site(self.connection, self.inventory)
+        site = self._site = Site(self.connection, self.inventory, self._limit, gives_up=True)
+        hosts = list(self.connection.hosts.values())
+        site.ask_all(hosts, lambda host: site.run(host, "true"))  # whom nobody can reach is known once, after one wait
         yield site
         site.close()
 
@@ -93,7 +99,9 @@ class Verification:
         items.sort(key=lambda item: (_path(item), HOPS.index(_hop(item))))
 
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """Skip what lies behind a failed hop of the same path."""
+        """Skip what lies behind a failed hop of the same path, and leave what the limit leaves no time for."""
+        if self._site:
+            self._site.need_time()
         broken = self._broken.get(_path(item))
         if broken is not None and HOPS.index(_hop(item)) > HOPS.index(broken):
             pytest.skip(f"not tried, because hop {broken} of path {_path(item)} failed")
@@ -110,12 +118,22 @@ class Verification:
         return report
 
     def _record(self, item: pytest.Item, report: pytest.TestReport, call: pytest.CallInfo[None]) -> None:
-        result = Result(report.outcome)
-        check = Check(_check_id(item), _hop(item), result, _message(item, result, call))
+        result, message = self._verdict(item, Result(report.outcome), call.excinfo and call.excinfo.value)
+        check = Check(_check_id(item), _hop(item), result, message)
         if result is Result.FAILED:
             self._broken.setdefault(_path(item), _hop(item))
         self.report.checks.append(check)
         self._say(check)
+
+    def _verdict(self, item: pytest.Item, result: Result, error: BaseException | None) -> tuple[Result, str]:
+        """One check says that a host can't be reached, and all others that need it are skipped."""
+        if isinstance(error, TimeIsUp):
+            return Result.UNCHECKED, str(error)
+        if isinstance(error, Unreachable):
+            if error.host in self._silent:
+                return Result.SKIPPED, f"not tried, because {error.host} can't be reached"
+            self._silent.add(error.host)
+        return result, _message(item, result, error)
 
 
 def _marker(item: pytest.Item) -> pytest.Mark:
@@ -138,10 +156,9 @@ def _check_id(item: pytest.Item) -> str:
     return f"{_path(item)}.{name.replace('[', '.').rstrip(']')}"
 
 
-def _message(item: pytest.Item, result: Result, call: pytest.CallInfo[None]) -> str:
-    if result is Result.PASSED or call.excinfo is None:
+def _message(item: pytest.Item, result: Result, error: BaseException | None) -> str:
+    if result is Result.PASSED or error is None:
         return (getattr(item, "obj", None).__doc__ or item.name).strip().splitlines()[0]
-    error = call.excinfo.value
     if isinstance(error, Unproved | KitError | pytest.skip.Exception):
         return str(error)
     return f"the check itself failed: {type(error).__name__}: {' '.join(str(error).split())[:500]}"

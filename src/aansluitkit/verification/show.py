@@ -14,14 +14,14 @@ from aansluitkit.documents.rendering import render, write
 from aansluitkit.documents.state import date_of
 from aansluitkit.verification.checks import Check, Report, Result
 
-_STYLE = {Result.PASSED: "green", Result.FAILED: "bold red", Result.SKIPPED: "yellow"}
+_STYLE = {Result.PASSED: "green", Result.FAILED: "bold red", Result.SKIPPED: "yellow", Result.UNCHECKED: "yellow"}
 
 
 def show(console: Console, check: Check) -> None:
     """Print ``check`` as one line: result, hop, what."""
     style = _STYLE[check.result]
     console.print(
-        f"  [{style}]{check.result:<7}[/] {check.hop:<13} {escape(check.id)}: {escape(check.message)}", soft_wrap=True
+        f"  [{style}]{check.result:<9}[/] {check.hop:<13} {escape(check.id)}: {escape(check.message)}", soft_wrap=True
     )
 
 

@@ -7,8 +7,10 @@ import json
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from contextlib import suppress
+from functools import cache, partial
 from pathlib import Path
+from shlex import quote
 from typing import Any, NoReturn
 
 import testinfra
@@ -20,6 +22,7 @@ from aansluitkit.connection.ansible_loader import host_variables
 from aansluitkit.connection.flows import SSH_PORT
 from aansluitkit.connection.model import Contact
 from aansluitkit.errors import KitError
+from aansluitkit.verification.commands import GRACE_SECONDS, SSH_OPTIONS, Commands, TimeIsUp
 from aansluitkit.verification.ssh import Ssh, SudoError
 
 PROBE = Path(__file__).with_name("probe.py")
@@ -29,6 +32,14 @@ _RUN = "import base64,sys;exec(base64.b64decode(sys.argv[1]))"
 
 class Unproved(AssertionError):  # noqa: N818 - a verdict, not an error
     """What was found, what to do, and whom to call."""
+
+
+class Unreachable(KitError):  # noqa: N818 - a verdict, not an error
+    """``host`` can't be reached."""
+
+    def __init__(self, host: str, message: str) -> None:
+        self.host = host
+        super().__init__(message)
 
 
 class Answer:
@@ -53,44 +64,77 @@ class Answer:
 
 
 class Site:
-    """Runs probes on the hosts, over SSH as Ansible's connection variables say."""
+    """Runs probes on the hosts, over SSH as Ansible's connection variables say.
 
-    def __init__(self, connection: Connection, inventory: str) -> None:
+    It ends ``limit`` seconds after it was made, where there is one. With ``gives_up``, a host that can't be reached
+    is not tried again.
+    """
+
+    def __init__(
+        self, connection: Connection, inventory: str, limit: float | None = None, *, gives_up: bool = False
+    ) -> None:
         self.connection = connection
         self.inventory = inventory
         self._probe = base64.b64encode(PROBE.read_bytes()).decode()
         self._variables = host_variables(Path(inventory), "ansible_", decrypt=True)
         self._sudo_password = sudo.handed_on()
+        self._commands = Commands(limit)
+        self._gives_up = gives_up
+        self._silent: dict[str, Unreachable] = {}
         self._sockets = tempfile.TemporaryDirectory(prefix="aansluitkit-")
 
     def close(self) -> None:
-        """Remove what was made for the connections."""
+        """End the connections that are kept open, and whatever still runs, and remove what was made for them."""
+        self._commands.end()
+        for socket in Path(self._sockets.name).iterdir():
+            with suppress(TimeIsUp):
+                self._commands.run(f"ssh -O exit -S {quote(str(socket))} {socket.name}", grace=GRACE_SECONDS)
         self._sockets.cleanup()
+
+    def need_time(self) -> None:
+        """Go on only before the limit.
+
+        Raises:
+            TimeIsUp: after it.
+        """
+        self._commands.need_time()
 
     @cache  # noqa: B019 - as long as the run
     def host(self, name: str) -> Any:
         """Testinfra's view of host ``name``."""
         variables = self._variables[name]
         if variables.get("ansible_connection") == "local":
-            return testinfra.get_host("local://")
+            found = testinfra.get_host("local://")
+            found.backend.run_local = partial(self._run_local, found.backend)
+            return found
         user = f"{variables['ansible_user']}@" if variables.get("ansible_user") else ""
         backend = Ssh(
             f"{user}{variables.get('ansible_host', name)}:{variables.get('ansible_port', 22)}",
             ssh_identity_file=variables.get("ansible_ssh_private_key_file"),
-            ssh_extra_args=variables.get("ansible_ssh_common_args"),
+            ssh_extra_args=f"{variables.get('ansible_ssh_common_args') or ''} {SSH_OPTIONS}".strip(),  # the first wins
             controlpath=f"{self._sockets.name}/{name}",
             controlpersist=CONTROL_PERSIST,
             sudo=bool(variables.get("ansible_become", True)),  # as the playbooks say
             sudo_password=_sudo_password(variables) or self._sudo_password,
+            runs=self._commands.run,
         )
         return testinfra.host.Host(backend)
+
+    def _run_local(self, backend: Any, command: str, *arguments: str) -> Any:
+        words = backend.quote(command, *arguments)
+        done = self._commands.run(words)
+        return backend.result(done.returncode, words.encode(), done.stdout, done.stderr)
 
     def run(self, host: Host, command: str, *arguments: str) -> Any:
         """Run ``command`` on ``host``; ``%s`` in it are the arguments, quoted.
 
         Raises:
-            KitError: when the host can't be reached, or sudo refuses.
+            KitError: when sudo refuses.
+            Unreachable: when the host can't be reached.
+            TimeIsUp: when the limit passes first.
         """
+        if self._gives_up and host.name in self._silent:
+            raise self._silent[host.name]
         try:
             return self.host(host.name).run(command, *arguments)
         except SudoError as error:
@@ -100,10 +144,12 @@ class Site:
             ) from error
         except RuntimeError as error:
             told = getattr(error.args[0], "stderr", "") if error.args else ""
-            raise KitError(
+            self._silent[host.name] = Unreachable(
+                host.name,
                 f"{host.name} can't be reached by SSH: {' '.join(told.split())[-300:]}; see that it runs, that its "
-                f"flow {self._management(host)} passes, and the ansible_ variables of the inventory"
-            ) from error
+                f"flow {self._management(host)} passes, and the ansible_ variables of the inventory",
+            )
+            raise self._silent[host.name] from error
 
     def _management(self, host: Host) -> str:
         flows = [flow for flow in flows_of(self.connection) if flow.port == SSH_PORT and flow.destination == host.name]
@@ -126,7 +172,11 @@ class Site:
         """What ``ask`` says of each host, by name; all at once."""
         with ThreadPoolExecutor(len(hosts)) as pool:
             answers = pool.map(lambda host: Answer(ask, host), hosts)
-            return dict(zip((host.name for host in hosts), answers, strict=True))
+            try:
+                return dict(zip((host.name for host in hosts), answers, strict=True))
+            except BaseException:  # Ctrl-C: nobody waits for answers any more
+                self._commands.end()
+                raise
 
     def connect(self, source: Host, address: object, port: int) -> str:
         """How a TCP connection from ``source`` ends: open, refused, filtered or unreachable."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Callable
 from typing import Any
 
 from testinfra.backend.base import CommandResult
@@ -14,6 +15,9 @@ _AS_ROOT = """[ "$(id -u)" != 0 ] || exec /bin/sh -c "$1"; exec sudo -S -p '' /b
 _UNREACHABLE = 255  # ssh(1), EXIT STATUS
 
 
+Runs = Callable[[str, bytes], "subprocess.CompletedProcess[bytes]"]  # a command of the shell, and its standard input
+
+
 class SudoError(RuntimeError):
     """The command did not begin; the text is sudo's."""
 
@@ -21,8 +25,9 @@ class SudoError(RuntimeError):
 class Ssh(SshBackend):  # type: ignore[misc]
     """Gives sudo its password on standard input, of which the command itself gets nothing."""
 
-    def __init__(self, hostspec: str, *, sudo_password: str | None, **options: Any) -> None:
+    def __init__(self, hostspec: str, *, sudo_password: str | None, runs: Runs, **options: Any) -> None:
         super().__init__(hostspec, **options)
+        self._runs = runs
         self._given = f"{sudo_password}\n".encode() if sudo_password else b""
 
     def get_sudo_command(self, command: str, sudo_user: str | None) -> str:
@@ -37,7 +42,7 @@ class Ssh(SshBackend):  # type: ignore[misc]
             SudoError: when sudo does not begin the command.
         """
         words = self.quote(command, *args)
-        done = subprocess.run(words, shell=True, input=self._given, capture_output=True, check=False)  # noqa: S602
+        done = self._runs(words, self._given)
         before, begun, after = done.stderr.partition(_BEGUN.encode())
         if self.sudo and not begun and done.returncode != _UNREACHABLE:
             raise SudoError(" ".join(before.decode(errors="replace").split())[-300:])

@@ -60,7 +60,7 @@ class Hosts:
 @pytest.fixture
 def hosts(lab_connection: Connection, monkeypatch: pytest.MonkeyPatch) -> Hosts:
     found = Hosts(lab_connection)
-    monkeypatch.setattr(Site, "__init__", lambda self, connection, _: setattr(self, "connection", connection))
+    monkeypatch.setattr(Site, "__init__", lambda self, connection, *_: setattr(self, "connection", connection))
     monkeypatch.setattr(Site, "close", lambda _: None)
     monkeypatch.setattr(Site, "run", lambda _, host, *words: found.run(host, *words))
     monkeypatch.setattr(Site, "probe", lambda _, host, do, **asked: found.probe(host, do, **asked))
