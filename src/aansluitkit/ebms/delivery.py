@@ -24,7 +24,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy.exc import SQLAlchemyError
 
 from aansluitkit.ebms.client import CONNECT_SECONDS, EXCHANGE_SECONDS, Client, Reply, StatusError
-from aansluitkit.ebms.errors import ErrorListError, HopError, MalformedError, short
+from aansluitkit.ebms.errors import ErrorListError, HopError, MalformedError, short, unexpected
 from aansluitkit.ebms.messages import State, Task
 from aansluitkit.ebms.replies import Replies
 from aansluitkit.ebms.store import Store
@@ -180,7 +180,7 @@ class Delivery:
         except SQLAlchemyError:
             raise
         except Exception as error:  # whatever an answer makes us stumble over, its message comes to an end
-            log.exception("%s %s", task.action, task.message_id)
+            log.error("%s %s: %s", task.action, task.message_id, unexpected(error))  # noqa: TRY400 - in its words
             await self._failed(task, KitError(f"the exchange ended in an unexpected error: {error!r}"))
             return
         if settled:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from traceback import format_tb
 from typing import TYPE_CHECKING
 
 from aansluitkit.errors import KitError
@@ -75,3 +76,8 @@ def cleaned(text: str) -> str:
 def short(error: Exception) -> str:
     """``error`` in one line of the log, of at most 300 characters."""
     return cleaned(str(error))[:300]
+
+
+def unexpected(error: Exception) -> str:
+    """``error`` and where it was raised, for the log; its own words, which may be a stranger's, are escaped."""
+    return f"an unexpected error: {error!r:.300}\n{''.join(format_tb(error.__traceback__))}"

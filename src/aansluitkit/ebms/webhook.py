@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from aansluitkit.ebms import bodies
 from aansluitkit.ebms.delivery import POLL_SECONDS
-from aansluitkit.ebms.errors import short
+from aansluitkit.ebms.errors import short, unexpected
 from aansluitkit.ebms.messages import HandOver, Messages
 from aansluitkit.ebms.settings import WebhookSettings, read_secret
 from aansluitkit.ebms.tls import webhook_context
@@ -123,7 +123,7 @@ class Webhook:
         except SQLAlchemyError:
             raise
         except Exception as error:  # no message may be posted without a pause
-            log.exception("%r for the application", handed.message.message_id)
+            log.error("%r for the application: %s", handed.message.message_id, unexpected(error))  # noqa: TRY400 - in its words
             return f"an unexpected error: {error!r}"
 
     async def _post(self, session: aiohttp.ClientSession, handed: HandOver) -> str | None:
