@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from aansluitkit.backup.manifest import NAME, Manifest, check, compare, read_state, seal
+from aansluitkit.backup.moment import recovery_time
 from aansluitkit.backup.vaulted import opened, pack, unpack
 from aansluitkit.connection import load_connection
 from aansluitkit.errors import KitError
@@ -34,6 +35,9 @@ def main() -> None:
     ):
         action = actions.add_parser(name)
         action.add_argument("folder", type=Path, help="of the backup")
+        if name == "check":
+            action.add_argument("--restore-to", default="", help="a moment (ISO 8601) instead of that of the backup")
+            action.add_argument("--repository-elsewhere", action="store_true", help="it goes on after the backup")
         for word in words:
             action.add_argument(word.rstrip("+"), nargs="+" if word.endswith("+") else None)
         action.set_defaults(act=act)
@@ -56,7 +60,12 @@ def _seal(given: argparse.Namespace) -> None:
 def _check(given: argparse.Namespace) -> None:
     manifest = check(given.folder, load_connection(Path(given.inventory)), given.postgresql_version)
     opened(given.folder / CONFIGURATION, _passphrase())  # as all of the backup is
-    print(manifest.model_dump_json())
+    if given.restore_to:
+        moment = recovery_time(given.restore_to, manifest, later=given.repository_elsewhere)
+        target = {"type": "time", "target": moment}
+    else:
+        target = {"type": "name", "target": manifest.restore_point}
+    print(json.dumps(target))
 
 
 def _compare(given: argparse.Namespace) -> None:

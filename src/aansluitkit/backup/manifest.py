@@ -35,7 +35,11 @@ class State(BaseModel):
 
 
 class Manifest(BaseModel):
-    """Everything about a backup. ``restore_point`` is where its database has exactly ``state``."""
+    """Everything about a backup.
+
+    ``restore_point`` is where its database has exactly ``state``; ``restorable_from`` is the first moment that it can
+    be put back to, empty in backups of earlier kits.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -44,6 +48,7 @@ class Manifest(BaseModel):
     kit_version: str
     postgresql_version: str
     restore_point: str
+    restorable_from: str = ""
     state: State
     parts: dict[str, str]
 

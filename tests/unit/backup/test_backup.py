@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 
 from aansluitkit.backup import __main__ as command
 from aansluitkit.backup.manifest import NAME, Manifest, check, compare, read_state, seal
+from aansluitkit.backup.moment import recovery_time
 from aansluitkit.backup.vaulted import pack, unpack
 from aansluitkit.connection import Connection
 from aansluitkit.errors import KitError
@@ -135,6 +137,43 @@ def test_keys_come_back_as_they_were(tmp_path: Path) -> None:
     with pytest.raises(KitError, match="secret_backup_passphrase"):
         unpack(target, "another", tmp_path / "elsewhere")
     assert not (tmp_path / "elsewhere").exists()
+
+
+TAKEN = {"taken_at": "2026-11-25T040000Z", "restorable_from": "2026-11-24T04:01:00+00:00"}
+
+
+def manifest_of(**known: str) -> Manifest:
+    state = read_state(json.dumps(STATE))[0]
+    return Manifest(**{**KNOWN, **TAKEN, **known}, kit_version="1", state=state, parts={})
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["2026-11-25T03:59:00+00:00", "2026-11-25T03:59:00Z", "2026-11-25T04:59:00+01:00", "2026-11-25 03:59:00+00"],
+)
+def test_moment_is_told_as_pgbackrest_takes_it(given: str) -> None:
+    assert recovery_time(given, manifest_of(), later=False) == "2026-11-25 03:59:00.000000+00"
+    assert recovery_time(given, manifest_of(restorable_from=""), later=False)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("2026-11-25", "'2026-11-25', which is not a date and time with a time zone: write it as -e restore_to=2026"),
+        ("2026-11-25T03:59:00", "not a date and time with a time zone"),
+        ("noon", "'noon', which is not a date and time"),
+        ("2999-11-25T03:59:00Z", "lies in the future"),
+        ("2026-11-24T04:00:00Z", "goes back to 2026-11-24T04:01:00"),
+        ("2026-11-25T04:00:01Z", "choose a backup that was made after it"),
+    ],
+)
+def test_moment_that_a_backup_does_not_hold_is_refused(given: str, words: str) -> None:
+    with pytest.raises(KitError, match=words):
+        recovery_time(given, manifest_of(), later=False, now=datetime(2026, 12, 1, tzinfo=UTC))
+
+
+def test_repository_elsewhere_goes_on_after_the_backup() -> None:
+    assert recovery_time("2026-11-25T04:00:01Z", manifest_of(), later=True, now=datetime(2026, 12, 1, tzinfo=UTC))
 
 
 def test_command_says_it_in_one_line(tmp_path: Path) -> None:
