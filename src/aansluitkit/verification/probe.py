@@ -23,6 +23,7 @@ import subprocess
 import sys
 import time
 import warnings
+import zlib
 
 
 def resolve(name, **_):
@@ -453,7 +454,7 @@ def plain(place, path, method="GET", body="", headers=None, timeout=5, **_):
 
 def main():
     """Answer the request of the command line."""
-    request = json.loads(base64.b64decode(sys.argv[-1]))
+    request = json.loads(zlib.decompress(base64.b64decode(sys.argv[-1])))
     act = globals()[request.pop("do")]  # any of the functions above
     print(json.dumps(act(**request)))
 

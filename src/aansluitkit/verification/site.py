@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import tempfile
+import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -27,7 +28,7 @@ from aansluitkit.verification.ssh import Ssh, SudoError
 
 PROBE = Path(__file__).with_name("probe.py")
 CONTROL_PERSIST = 10  # seconds
-_RUN = "import base64,sys;exec(base64.b64decode(sys.argv[1]))"
+_RUN = "import base64,sys,zlib;exec(zlib.decompress(base64.b64decode(sys.argv[1])))"
 
 
 class Unproved(AssertionError):  # noqa: N818 - a verdict, not an error
@@ -75,7 +76,7 @@ class Site:
     ) -> None:
         self.connection = connection
         self.inventory = inventory
-        self._probe = base64.b64encode(PROBE.read_bytes()).decode()
+        self._probe = _packed(PROBE.read_bytes())
         self._variables = host_variables(Path(inventory), "ansible_", decrypt=True)
         self._sudo_password = sudo.handed_on()
         self._commands = Commands(limit)
@@ -161,7 +162,7 @@ class Site:
         Raises:
             KitError: when the host can't be reached or the probe does not run there.
         """
-        asked = base64.b64encode(json.dumps({"do": do, **request}, default=str).encode()).decode()
+        asked = _packed(json.dumps({"do": do, **request}, default=str).encode())
         result = self.run(host, "python3 -c %s %s %s", _RUN, self._probe, asked)
         if result.rc != 0:
             raise KitError(f"the probe did not run on {host.name} (exit {result.rc}): {result.stderr.strip()[-400:]}")
@@ -185,6 +186,11 @@ class Site:
     def redeploy(self, host: str) -> str:
         """What to do when ``host`` is not as declared."""
         return f"run ansible-playbook -i {self.inventory} playbooks/site.yml --limit {host}"
+
+
+def _packed(content: bytes) -> str:
+    """``content`` as one word of a command; a word has 128 KiB at most (execve(2))."""
+    return base64.b64encode(zlib.compress(content, 9)).decode()
 
 
 def _sudo_password(variables: dict[str, Any]) -> str | None:

@@ -117,8 +117,9 @@ def test_rule_that_breaks_is_one_problem_and_loses_nothing(inventories: Path, mo
 
 
 def named_by_a_loop(folder: Path) -> None:
-    (folder / "certificates").mkdir(exist_ok=True)
-    (folder / "certificates/organisation.pem").symlink_to("organisation.pem")
+    certificates = folder.parent / "files" / folder.name / "certificates"
+    certificates.mkdir(parents=True, exist_ok=True)
+    (certificates / "organisation.pem").symlink_to("organisation.pem")
 
 
 def long_chain(folder: Path) -> None:

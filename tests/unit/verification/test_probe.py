@@ -9,6 +9,7 @@ import re
 import socket
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -175,7 +176,7 @@ def test_everything_that_is_asked_of_the_probe_it_does() -> None:
 
 def test_request_of_the_command_line_is_answered() -> None:
     for request in ({"do": "ask", "questions": []}, {"do": "resolvers"}):
-        words = [sys.executable, probe.__file__, base64.b64encode(json.dumps(request).encode()).decode()]
+        words = [sys.executable, probe.__file__, base64.b64encode(zlib.compress(json.dumps(request).encode())).decode()]
         done = subprocess.run(words, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         assert set(json.loads(done.stdout)) <= {"answers", "servers"}
