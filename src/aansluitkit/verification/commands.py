@@ -27,13 +27,14 @@ class TimeIsUp(KitError):  # noqa: N818 - nothing is wrong, but it was not tried
 
 
 class Commands:
-    """Runs commands, from any thread, until ``limit`` seconds have passed; None is no limit."""
+    """Runs commands, from any thread, until ``limit`` seconds and a grace have passed; None is no limit."""
 
     def __init__(self, limit: float | None = None) -> None:
         self._limit = limit
         self._until = None if limit is None else time.monotonic() + limit
         self._guard = threading.Lock()
         self._running: set[subprocess.Popen[bytes]] = set()
+        self._ended: set[subprocess.Popen[bytes]] = set()
 
     def need_time(self) -> None:
         """Go on only before the limit.
@@ -41,20 +42,15 @@ class Commands:
         Raises:
             TimeIsUp: after it.
         """
-        if self._left() == 0:
-            raise self._time_is_up()
+        self._left(0)
 
-    def run(self, words: str, given: bytes = b"", grace: float = 0) -> subprocess.CompletedProcess[bytes]:
+    def run(self, words: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
         """Run the shell command ``words`` with ``given`` on standard input; what it started ends with it.
 
-        ``grace`` are the seconds that it may take after the limit.
-
         Raises:
-            TimeIsUp: when the limit passes first.
+            TimeIsUp: when limit and grace pass first.
         """
-        left = self._left(grace)
-        if left == 0:
-            raise self._time_is_up()
+        left = self._left(GRACE_SECONDS)
         pipe = subprocess.PIPE
         with self._guard:
             process = subprocess.Popen(  # noqa: S602 - testinfra's own, quoted by it
@@ -69,17 +65,24 @@ class Commands:
             with self._guard:
                 self._running.discard(process)
             _kill(process)
+        if process in self._ended:
+            raise self._time_is_up()
         return subprocess.CompletedProcess(words, process.returncode, out, told)
 
     def end(self) -> None:
-        """End what runs, and let nothing new begin."""
+        """End what runs, and let nothing begin after the grace."""
         with self._guard:
             self._limit, self._until = self._limit or 0, time.monotonic()
+            self._ended.update(self._running)
             for process in self._running:
                 _kill(process)
 
-    def _left(self, grace: float = 0) -> float | None:
-        return None if self._until is None else max(0, self._until + grace - time.monotonic())
+    def _left(self, grace: float) -> float | None:
+        """The seconds that are left of limit and ``grace``; None where there is no limit."""
+        left = None if self._until is None else self._until + grace - time.monotonic()
+        if left is not None and left <= 0:
+            raise self._time_is_up()
+        return left
 
     def _time_is_up(self) -> TimeIsUp:
         return TimeIsUp(f"not checked, because the whole run has a limit of {self._limit:.0f} s, which has passed")

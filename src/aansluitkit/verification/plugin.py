@@ -106,6 +106,11 @@ class Verification:
         if broken is not None and HOPS.index(_hop(item)) > HOPS.index(broken):
             pytest.skip(f"not tried, because hop {broken} of path {_path(item)} failed")
 
+    def pytest_keyboard_interrupt(self) -> None:
+        """Bound the cleanup of the checks."""
+        if self._site:
+            self._site.end()
+
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]

@@ -23,7 +23,7 @@ from aansluitkit.connection.ansible_loader import host_variables
 from aansluitkit.connection.flows import SSH_PORT
 from aansluitkit.connection.model import Contact
 from aansluitkit.errors import KitError
-from aansluitkit.verification.commands import GRACE_SECONDS, SSH_OPTIONS, Commands, TimeIsUp
+from aansluitkit.verification.commands import SSH_OPTIONS, Commands, TimeIsUp
 from aansluitkit.verification.ssh import Ssh, SudoError
 
 PROBE = Path(__file__).with_name("probe.py")
@@ -81,7 +81,7 @@ class Site:
         self._sudo_password = sudo.handed_on()
         self._commands = Commands(limit)
         self._gives_up = gives_up
-        self._silent: dict[str, Unreachable] = {}
+        self._silent: dict[str, str] = {}
         self._sockets = tempfile.TemporaryDirectory(prefix="aansluitkit-")
 
     def close(self) -> None:
@@ -89,8 +89,12 @@ class Site:
         self._commands.end()
         for socket in Path(self._sockets.name).iterdir():
             with suppress(TimeIsUp):
-                self._commands.run(f"ssh -O exit -S {quote(str(socket))} {socket.name}", grace=GRACE_SECONDS)
+                self._commands.run(f"ssh -O exit -S {quote(str(socket))} {socket.name}")
         self._sockets.cleanup()
+
+    def end(self) -> None:
+        """End what runs; the cleanup that follows gets only seconds."""
+        self._commands.end()
 
     def need_time(self) -> None:
         """Go on only before the limit.
@@ -135,7 +139,7 @@ class Site:
             TimeIsUp: when the limit passes first.
         """
         if self._gives_up and host.name in self._silent:
-            raise self._silent[host.name]
+            raise Unreachable(host.name, self._silent[host.name])  # anew: a traceback grows with each raise
         try:
             return self.host(host.name).run(command, *arguments)
         except SudoError as error:
@@ -145,12 +149,11 @@ class Site:
             ) from error
         except RuntimeError as error:
             told = getattr(error.args[0], "stderr", "") if error.args else ""
-            self._silent[host.name] = Unreachable(
-                host.name,
+            self._silent[host.name] = (
                 f"{host.name} can't be reached by SSH: {' '.join(told.split())[-300:]}; see that it runs, that its "
-                f"flow {self._management(host)} passes, and the ansible_ variables of the inventory",
+                f"flow {self._management(host)} passes, and the ansible_ variables of the inventory"
             )
-            raise self._silent[host.name] from error
+            raise Unreachable(host.name, self._silent[host.name]) from error
 
     def _management(self, host: Host) -> str:
         flows = [flow for flow in flows_of(self.connection) if flow.port == SSH_PORT and flow.destination == host.name]

@@ -8,11 +8,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from aansluitkit.connection import Connection
+from aansluitkit.verification import Result, verify
 from aansluitkit.verification.commands import Commands, TimeIsUp
 from aansluitkit.verification.site import Site, Unreachable
 
@@ -88,3 +90,38 @@ def test_verify_that_is_broken_off_says_so_in_a_sentence(lab_copy: Path, tmp_pat
     assert "pytest" not in out + told
     assert len(told.splitlines()) == 1, told
     assert subprocess.run(["pgrep", "-f", str(waits)], capture_output=True, check=False).returncode == 1
+
+
+def test_cleanup_gets_seconds_after_a_run_is_broken_off() -> None:
+    """What checks put on hosts is removed, and a host that hangs does not hold the command up."""
+    commands = Commands(600)
+    commands.end()
+    assert commands.run("echo removed").stdout == b"removed\n"
+    began = time.monotonic()
+    with pytest.raises(TimeIsUp):
+        commands.run("sleep 1234")
+    assert time.monotonic() - began < 10
+
+
+def test_command_that_is_ended_answers_nothing() -> None:
+    commands = Commands()
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(commands.run, "sleep 1234")
+        while not subprocess.run(["pgrep", "-fx", "sleep 1234"], capture_output=True, check=False).stdout:
+            time.sleep(0.05)
+        commands.end()
+        with pytest.raises(TimeIsUp):
+            answer.result(10)
+
+
+def test_each_silent_host_is_one_failure_and_the_rest_is_skipped_at_once(lab_copy: Path, silent: int) -> None:
+    own = {"host": "127.0.0.1", "port": silent, "become_password": "x", "ssh_common_args": "-o ConnectTimeout=1"}
+    lines = [f"ansible_{name}: {value}\n" for name, value in own.items()]
+    (lab_copy / "group_vars/all/zz.yml").write_text("".join(lines))
+    moments: list[float] = []
+    report = verify(lab_copy, lambda _: moments.append(time.monotonic()))
+    failed = [check.message.split()[0] for check in report.checks if check.result is Result.FAILED]
+    assert sorted(failed) == sorted({*failed}), "a host has failed twice"
+    assert len(failed) >= 10
+    assert report.count(Result.SKIPPED) > 100
+    assert moments[-1] - moments[0] < 20, "skipping takes time"
