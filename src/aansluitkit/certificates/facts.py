@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
@@ -22,6 +24,11 @@ NO_NUMBER = "neither OIN nor HRN"
 USAGES = {ExtendedKeyUsageOID.CLIENT_AUTH: "clientAuth", ExtendedKeyUsageOID.SERVER_AUTH: "serverAuth"}
 
 
+# Of certificates of others that are read all the same: a serial number that is not positive, PKCS#12 in BER.
+warnings.filterwarnings("ignore", "Parsed a serial number which wasn't positive")
+warnings.filterwarnings("ignore", "PKCS#12 bundle could not be parsed as DER")
+
+
 def read_leaf(path: Path) -> x509.Certificate:
     """The first certificate of the PEM file ``path``.
 
@@ -35,26 +42,61 @@ def read_leaf(path: Path) -> x509.Certificate:
 
 @lru_cache(maxsize=16)
 def _read_leaf(path: Path, *_state: int) -> x509.Certificate:
-    return parsed(x509.load_pem_x509_certificate(path.read_bytes()))
+    return from_pem(path.read_bytes())
+
+
+def from_pem(content: bytes) -> x509.Certificate:
+    """The first certificate of the PEM text ``content``.
+
+    Raises:
+        ValueError: when there is none whose every part can be read.
+    """
+    return _loaded(x509.load_pem_x509_certificate, content)
+
+
+def from_der(content: bytes) -> x509.Certificate:
+    """The certificate in DER ``content``.
+
+    Raises:
+        ValueError: when it is none whose every part can be read.
+    """
+    return _loaded(x509.load_der_x509_certificate, content)
+
+
+def _loaded(load: Callable[[bytes], x509.Certificate], content: bytes) -> x509.Certificate:
+    try:
+        return parsed(load(content))
+    except x509.InvalidVersion as error:
+        raise ValueError(str(error)) from error
 
 
 def parsed(certificate: x509.Certificate) -> x509.Certificate:
     """``certificate`` when every part of it that is asked for here can be read: cryptography reads them when asked.
 
     Raises:
-        ValueError: when one can't.
+        ValueError: when one can't; it names that part.
     """
-    try:
-        _ = (certificate.subject, certificate.issuer, certificate.extensions, certificate.not_valid_after_utc)
-        public_key(certificate)
-    except (UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
-        raise ValueError(str(error)) from error
+    for part, read in _PARTS.items():
+        try:
+            read(certificate)
+        except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+            raise ValueError(f"its {part} can't be read: {' '.join(str(error).split())}") from error
     return certificate
 
 
 def public_key(certificate: x509.Certificate) -> bytes:
     """The certificate's public key, as bytes to compare."""
     return certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+_PARTS: dict[str, Callable[[x509.Certificate], object]] = {
+    "subject": lambda certificate: certificate.subject,
+    "issuer": lambda certificate: certificate.issuer,
+    "serial number": lambda certificate: certificate.serial_number,
+    "dates": lambda certificate: (certificate.not_valid_before_utc, certificate.not_valid_after_utc),
+    "extensions": lambda certificate: certificate.extensions,
+    "public key": public_key,
+}
 
 
 def fingerprint(certificate: x509.Certificate) -> str:

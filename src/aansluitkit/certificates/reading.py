@@ -151,7 +151,7 @@ def _of_pem(path: Path, text: bytes, passphrase: Passphrase) -> Iterator[Item]:
             elif label.endswith("CERTIFICATE REQUEST"):
                 yield x509.load_pem_x509_csr(block)
             elif label.endswith("CERTIFICATE"):
-                yield facts.parsed(x509.load_der_x509_certificate(_body(match[0])))
+                yield facts.from_der(_body(match[0]))
             elif label in {"PKCS7", "CMS"}:
                 yield from _of_pkcs7(_body(match[0]))
         except _UNREADABLE as error:
@@ -181,7 +181,7 @@ def _of_der(path: Path, content: bytes, passphrase: Passphrase) -> Iterator[Item
         yield from _of_pkcs12(path, der, passphrase)
         return
     readers: tuple[Callable[[bytes], list[Item]], ...] = (
-        lambda data: [facts.parsed(x509.load_der_x509_certificate(data))],
+        lambda data: [facts.from_der(data)],
         _of_pkcs7,
         lambda data: [x509.load_der_x509_csr(data)],
         lambda data: [_private_key(path, data, load_der_private_key, passphrase)],

@@ -69,10 +69,11 @@ def certificate_files_are_there(connection: Connection) -> Iterator[Finding]:
                 )
         except OSError as error:
             yield f"certificates.{party}", f"'{path}' can't be read: {str(error.strerror).lower()}: mend that"
-        except ValueError:
+        except ValueError as error:
             yield (
                 f"certificates.{party}",
-                f"'{path}' holds no PEM certificate: give the leaf certificate first, as PEM (BEGIN CERTIFICATE)",
+                f"'{path}' holds no PEM certificate that can be read ({error}): give the leaf certificate "
+                "first, as PEM (BEGIN CERTIFICATE)",
             )
 
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from pydantic import TypeAdapter
 
 from aansluitkit.agreement.rules import check
+from aansluitkit.certificates.facts import read_leaf
 from aansluitkit.connection import Connection, Profile
 from aansluitkit.connection.model import USES
 from aansluitkit.digikoppeling import OIN_TYPE
@@ -44,14 +44,16 @@ class PartyCertificate:
             KitError: when the file is not there or holds no certificate.
         """
         try:
-            certificate = x509.load_pem_x509_certificate(path.read_bytes())
+            certificate = read_leaf(path)
         except FileNotFoundError as error:
             raise KitError(
                 f"{path} is not there; the CPA names each party's certificate: put it there or correct "
                 "connection_certificates"
             ) from error
         except ValueError as error:
-            raise KitError(f"{path} holds no PEM certificate: give the leaf certificate first, as PEM") from error
+            raise KitError(
+                f"{path} holds no PEM certificate that can be read ({error}): give the leaf certificate first, as PEM"
+            ) from error
         return cls(
             subject=certificate.subject.rfc4514_string(),
             issuer=certificate.issuer.rfc4514_string(),

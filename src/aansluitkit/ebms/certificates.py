@@ -11,6 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from aansluitkit.certificates import facts
 from aansluitkit.errors import KitError
 
 
@@ -22,12 +23,9 @@ def read_certificate(content: bytes) -> x509.Certificate:
     """The certificate in DER ``content``.
 
     Raises:
-        ValueError: when it is none that can be read.
+        ValueError: when it is none whose every part can be read.
     """
-    try:
-        return x509.load_der_x509_certificate(content)
-    except x509.InvalidVersion as error:
-        raise ValueError(str(error)) from error
+    return facts.from_der(content)
 
 
 @lru_cache(maxsize=256)
@@ -49,7 +47,7 @@ def passed_certificate(
     if address is None or ip_address(address) not in balancers:
         raise Untrusted(f"{address} is not the load balancer, which alone may say whose certificate it saw")
     try:
-        certificate = x509.load_pem_x509_certificate(unquote(header or "").encode())
+        certificate = facts.from_pem(unquote(header or "").encode())
     except ValueError as error:
         raise Untrusted("the load balancer passes no certificate (URL-encoded PEM) on") from error
     return certificate.public_bytes(Encoding.DER)

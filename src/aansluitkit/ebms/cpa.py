@@ -434,7 +434,7 @@ def _certificate(info: etree._Element, place: etree._Element, path: str) -> byte
         certificate = base64.b64decode("".join(text.split()), validate=True)
         read_certificate(certificate)
     except ValueError as error:
-        raise MalformedError(f"certificate {identity} of the CPA is no X.509 certificate") from error
+        raise MalformedError(f"certificate {identity} of the CPA is no X.509 certificate: {error}") from error
     return certificate
 
 

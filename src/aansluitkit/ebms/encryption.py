@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from cryptography import x509
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
@@ -22,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from lxml import etree
 from lxml.builder import ElementMaker
 
+from aansluitkit.ebms.certificates import read_certificate
 from aansluitkit.ebms.cpa import EncryptionTerms
 from aansluitkit.ebms.errors import MalformedError, SecurityFailure
 from aansluitkit.ebms.message import content_uri
@@ -70,7 +70,7 @@ def encrypt(payloads: Iterable[Payload], terms: EncryptionTerms) -> tuple[Payloa
     Raises:
         SecurityFailure: when the CPA names an algorithm that is not known, or a key that is not RSA.
     """
-    certificate = x509.load_der_x509_certificate(terms.certificate)
+    certificate = read_certificate(terms.certificate)
     public = certificate.public_key()
     if not isinstance(public, rsa.RSAPublicKey):
         raise SecurityFailure("//Body/Manifest", "the encryption certificate of the CPA has no RSA key")

@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from aiohttp import BodyPartReader, MultipartWriter, web
-from cryptography import x509
 from multidict import MultiDict
 from pydantic import BaseModel, ValidationError
 
 from aansluitkit.agreement.structure import read_agreement
 from aansluitkit.ebms import bodies
 from aansluitkit.ebms.asking import Asking
+from aansluitkit.ebms.certificates import read_certificate
 from aansluitkit.ebms.cpa import Cpa
 from aansluitkit.ebms.errors import MalformedError, SecurityFailure
 from aansluitkit.ebms.messages import Kept
@@ -326,7 +326,7 @@ def _usable(document: bytes) -> Cpa:
 
 def _readable(certificate: bytes) -> None:
     try:
-        x509.load_der_x509_certificate(certificate)
+        read_certificate(certificate)
     except ValueError as error:
         raise web.HTTPInternalServerError(text="source or destination is no X.509 certificate in DER") from error
 

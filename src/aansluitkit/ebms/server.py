@@ -250,8 +250,11 @@ class Server:
             found = passed_certificate(request.headers.get(offload.header), request.remote, offload.addresses)
         else:
             found = request.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        try:
+            certificate = read_certificate(found)
+        except ValueError as error:
+            raise Untrusted(f"the certificate of {request.remote} does not count: {error}") from error
         objection = self._material.keys.objection(found)
-        certificate = read_certificate(found)
         if certificate.not_valid_after_utc <= datetime.now(UTC):
             objection = f"it has expired on {certificate.not_valid_after_utc}"
         if objection:
