@@ -434,12 +434,13 @@ def renewed(generation: str, rate: int, hosts: Sequence[str], work: Callable[[St
     assert verify("") == {}
 
 
-def test_rotation_goes_unnoticed() -> None:
+@pytest.mark.parametrize(("generation", "rate"), [("g1", 5), pytest.param("g4", 20, marks=pytest.mark.long)])
+def test_rotation_goes_unnoticed(generation: str, rate: int) -> None:
     """To the other generation of PKIoverheid, back and forth, with as many messages and pings as are asked for."""
     former = load_connection(ROOT / INVENTORY).cpa.id
 
     def work(streams: Streams) -> None:
-        renewal("order", "g1")
+        renewal("order", generation)
         rotate("current")  # it is declared, and not begun
         assert cpas("adapter-1") == cpas("mijnoverheid") == [former]
         rotate("trust")
@@ -450,10 +451,10 @@ def test_rotation_goes_unnoticed() -> None:
         rotate("use", "adapter")
         streams.switch(following())
         rotate("use", "partner")
-        renewal("adopt", "g1")
+        renewal("adopt", generation)
         rotate("current")
 
-    renewed("g1", 20, ("adapter-1", "adapter-2", "mijnoverheid"), work)
+    renewed(generation, rate, ("adapter-1", "adapter-2", "mijnoverheid"), work)
 
 
 def following() -> str:
