@@ -77,8 +77,12 @@ def test_verify_that_is_broken_off_says_so_in_a_sentence(lab_copy: Path, tmp_pat
     waits.chmod(0o755)
     variables = lab_copy / "group_vars/all/zz.yml"
     variables.write_text(f"ansible_become_password: x\nansible_ssh_common_args: -o ProxyCommand={waits}\n")
+    heeding = ["env", "--default-signal=INT"]  # which a shell has its background jobs ignore
     process = subprocess.Popen(
-        [sys.executable, "-c", VERIFY, "verify", lab_copy], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*heeding, sys.executable, "-c", VERIFY, "verify", lab_copy],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     until = time.monotonic() + 60
     while not (tmp_path / "begun").exists():
