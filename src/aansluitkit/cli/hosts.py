@@ -30,7 +30,6 @@ from aansluitkit.cli.app import (
 from aansluitkit.connection import Environment, load_connection
 from aansluitkit.errors import InventoryError, KitError
 from aansluitkit.project import STATE
-from aansluitkit.verification.run import LIMIT_SECONDS
 
 if TYPE_CHECKING:
     from aansluitkit.connection import Connection
@@ -271,24 +270,31 @@ def verify(
     html_file: Annotated[Path | None, typer.Option("--html", help="Write the report for people here.")] = None,
     only: Annotated[str, typer.Option("--only", "-k", help="Only the checks whose name matches.")] = "",
     timeout: Annotated[
-        int, typer.Option(min=1, metavar="SECONDS", help="Leave what is not checked by then; it is not proved.")
-    ] = LIMIT_SECONDS,
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="SECONDS",
+            help="Leave what is not checked by then; it is not proved.",
+            show_default="ten minutes",
+        ),
+    ] = None,
     *,
     ask_become_pass: AskSudo = False,
 ) -> None:
     """Prove that what is deployed is what was declared: DNS, flows, two-way TLS, CPA, Ping and Pong."""
-    from aansluitkit.verification import Result, show, verify, write_html  # noqa: PLC0415
+    from aansluitkit.verification import LIMIT_SECONDS, Result, show, verify, write_html  # noqa: PLC0415
 
     target = console(json_file)
     refuse_another_lab(inventory, load_connection(inventory))
     ask_sudo(ask=ask_become_pass)
-    report = verify(inventory, lambda found: show(target, found), only, timeout)
+    limit = timeout or LIMIT_SECONDS
+    report = verify(inventory, lambda found: show(target, found), only, limit)
     write_json(report.as_json(), json_file)
     if html_file:
         write_html(report, load_connection(inventory), html_file)
     target.print(", ".join(f"{report.count(result)} {result}" for result in Result))
     if report.count(Result.UNCHECKED):
-        target.print(f"not proved: {timeout} s were not enough; mend what failed, or give more with --timeout")
+        target.print(f"not proved: {limit} s were not enough; mend what failed, or give more with --timeout")
     raise typer.Exit(0 if report.proved else 1)
 
 
